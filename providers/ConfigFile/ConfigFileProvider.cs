@@ -120,7 +120,7 @@ public sealed class ConfigFileProvider : IHostResourceProvider, IReplaceable, IL
     /// <inheritdoc />
     public ResourceLinks Links(Resource resource)
     {
-        var path = ConfigFileSpec.Of(resource).Path;
+        var path = resource.Spec.String("path");
         return new ResourceLinks([$"file:{path}"], [$"path:{PathRules.Parent(path)}"]) { ManagedPaths = [path], ReplacedFiles = [path] };
     }
 
@@ -143,9 +143,9 @@ public sealed class ConfigFileProvider : IHostResourceProvider, IReplaceable, IL
         var spec = ConfigFileSpec.Of(resource);
         var values = SortedMap.Of<AttributeValue>(
             ("content", AttributeValue.OfText(spec.Content)),
-            ("owner", new(spec.Owner)),
-            ("group", new(spec.Group)),
-            ("mode", new(spec.Mode))
+            ("group", AttributeValue.OfWord(spec.Group)),
+            ("mode", new(spec.Mode)),
+            ("owner", AttributeValue.OfWord(spec.Owner))
         );
         return spec.LoadedBy is null ? values : values.Add(Loaded, new(LoadedMarker.Current));
     }
@@ -172,9 +172,9 @@ public sealed class ConfigFileProvider : IHostResourceProvider, IReplaceable, IL
 
         var values = SortedMap.Of<AttributeValue>(
             ("content", AttributeValue.OfText(content.Text)),
-            ("owner", new(Principal(spec.Owner, stat.Uid, stat.User))),
-            ("group", new(Principal(spec.Group, stat.Gid, stat.Group))),
-            ("mode", new(stat.Mode))
+            ("group", AttributeValue.OfWord(stat.GroupBeside(spec.Group))),
+            ("mode", new(stat.Mode)),
+            ("owner", AttributeValue.OfWord(stat.OwnerBeside(spec.Owner)))
         );
         if (spec.LoadedBy is not { } process)
         {
@@ -268,10 +268,6 @@ public sealed class ConfigFileProvider : IHostResourceProvider, IReplaceable, IL
                 sleep 0.2
             done
             """;
-
-    // A number asked for is compared with the number, a name with the name.
-    private static string Principal(string wanted, int id, string name) =>
-        wanted.All(char.IsAsciiDigit) || name == "UNKNOWN" ? id.ToString(CultureInfo.InvariantCulture) : name;
 
     private LoadedMarker Marker(Resource resource) => LoadedMarker.Of(resource.Address, _markers);
 

@@ -16,42 +16,48 @@ internal static class ContainerComparison
     /// <summary>The label that says which resource made a container.</summary>
     public const string AddressLabel = "kbr.address";
 
-    // Enough for every attribute that is compared.
-    private const int Most = 24;
+    // How many attributes are compared, beside the name of the host. They are added in the order of their names: the map is sorted then.
+    private const int Count = 22;
 
     public static SortedMap<AttributeValue> Desired(ContainerSpec spec)
     {
-        var values = new SortedMap<AttributeValue>.Builder(Most);
-        values.Add("image", new(spec.Image));
-        values.Add("command", Lines(spec.Command ?? []));
-        values.Add("entrypoint", Lines(spec.Entrypoint ?? []));
-        values.Add("environment", AttributeValue.Of(spec.Environment));
-        values.Add("mounts", Sorted(spec.Mounts.Select(mount => mount.ToString())));
-        values.Add("network", new(spec.Network));
-        values.Add("user", new(spec.User ?? ""));
-        values.Add("shm_size", AttributeValue.Of(spec.ShmSize));
-        values.Add("stop_timeout", AttributeValue.Of(spec.StopTimeout));
-        values.Add("restart", new(spec.Restart));
-        values.Add("labels", AttributeValue.Of(spec.Labels));
-        values.Add("ulimits", AttributeValue.Of(spec.Ulimits));
+        var values = new SortedMap<AttributeValue>.Builder(spec.Hostname is null ? Count : Count + 1);
         values.Add("cap_add", Sorted(spec.CapAdd));
         values.Add("cap_drop", Sorted(spec.CapDrop));
-        values.Add("security_opt", Sorted(spec.SecurityOpt));
-        values.Add(ContainerProvider.Privileged, AttributeValue.Of(false));
-        values.Add("log_driver", new(spec.LogDriver));
-        values.Add("log_options", AttributeValue.Of(spec.LogOptions));
-        values.Add("read_only", AttributeValue.Of(spec.ReadOnly));
-        values.Add("tmpfs", Sorted(spec.Tmpfs.Select(entry => entry.TrimEnd(':'))));
-        values.Add(ContainerProvider.Leftover, AttributeValue.Of(false));
+        values.Add("command", AttributeValue.Of(spec.Command ?? []));
+        values.Add("entrypoint", AttributeValue.Of(spec.Entrypoint ?? []));
+        values.Add("environment", AttributeValue.Of(spec.Environment));
+        if (spec.SupervisedBy is not null)
+        {
+            values.Add(ForeignUnits.Attribute, AttributeValue.OfWord(ForeignUnits.None));
+        }
+
         if (spec.Hostname is { } hostname)
         {
             values.Add("hostname", new(hostname));
         }
 
-        var (name, value) = spec.SupervisedBy is null
-            ? (ContainerProvider.Running, AttributeValue.Of(true))
-            : (ForeignUnits.Attribute, new(ForeignUnits.None));
-        values.Add(name, value);
+        values.Add("image", new(spec.Image));
+        values.Add("labels", AttributeValue.Of(spec.Labels));
+        values.Add(ContainerProvider.Leftover, AttributeValue.Of(false));
+        values.Add("log_driver", AttributeValue.OfWord(spec.LogDriver));
+        values.Add("log_options", AttributeValue.Of(spec.LogOptions));
+        values.Add("mounts", Sorted(spec.Mounts.Select(mount => mount.ToString())));
+        values.Add("network", AttributeValue.OfWord(spec.Network));
+        values.Add(ContainerProvider.Privileged, AttributeValue.Of(false));
+        values.Add("read_only", AttributeValue.Of(spec.ReadOnly));
+        values.Add("restart", AttributeValue.OfWord(spec.Restart));
+        if (spec.SupervisedBy is null)
+        {
+            values.Add(ContainerProvider.Running, AttributeValue.Of(true));
+        }
+
+        values.Add("security_opt", Sorted(spec.SecurityOpt));
+        values.Add("shm_size", AttributeValue.Of(spec.ShmSize));
+        values.Add("stop_timeout", AttributeValue.Of(spec.StopTimeout));
+        values.Add("tmpfs", Sorted(spec.Tmpfs, entry => entry.TrimEnd(':')));
+        values.Add("ulimits", AttributeValue.Of(spec.Ulimits));
+        values.Add("user", AttributeValue.OfWord(spec.User ?? ""));
         return values.ToMap();
     }
 
@@ -103,23 +109,26 @@ internal static class ContainerComparison
         }
 
         var user = Text(config, "User");
-        var values = new SortedMap<AttributeValue>.Builder(Most);
-        values.Add("image", new(ImageName(spec, container, sameImage, image.Status)));
-        values.Add("command", Lines(command));
-        values.Add("entrypoint", Lines(entrypoint));
+        var values = new SortedMap<AttributeValue>.Builder(spec.Hostname is null ? Count : Count + 1);
+        values.Add("cap_add", Sorted(List(host, "CapAdd"), ContainerSpec.Capability));
+        values.Add("cap_drop", Sorted(List(host, "CapDrop"), ContainerSpec.Capability));
+        values.Add("command", AttributeValue.Of(command));
+        values.Add("entrypoint", AttributeValue.Of(entrypoint));
         values.Add(
             "environment",
             AttributeValue.Of(WithoutImages(Variables(config), own is null ? null : Variables(own.Value), spec.Environment))
         );
-        values.Add("mounts", Sorted(Mounts(container, own)));
-        values.Add("network", new(Text(host, "NetworkMode") is "default" ? "bridge" : Text(host, "NetworkMode")));
-        values.Add("user", new(spec.User is null && (own is null || user == Text(own.Value, "User")) ? "" : user));
-        values.Add("shm_size", AttributeValue.Of(Number(host, "ShmSize") ?? 0));
-        values.Add("stop_timeout", AttributeValue.Of(Number(config, "StopTimeout") ?? 10));
-        values.Add(
-            "restart",
-            new(Member(host, "RestartPolicy") is { } policy && Text(policy, "Name") is { Length: > 0 } name ? name : "no")
-        );
+        if (spec.SupervisedBy is not null)
+        {
+            values.Add(ForeignUnits.Attribute, AttributeValue.OfWord(units?.Value ?? ForeignUnits.None));
+        }
+
+        if (spec.Hostname is not null)
+        {
+            values.Add("hostname", new(Text(config, "Hostname")));
+        }
+
+        values.Add("image", new(ImageName(spec, container, sameImage, image.Status)));
         values.Add(
             "labels",
             AttributeValue.Of(
@@ -130,25 +139,28 @@ internal static class ContainerComparison
                 )
             )
         );
-        values.Add("ulimits", AttributeValue.Of(Ulimits(host)));
-        values.Add("cap_add", Sorted(List(host, "CapAdd").Select(ContainerSpec.Capability)));
-        values.Add("cap_drop", Sorted(List(host, "CapDrop").Select(ContainerSpec.Capability)));
-        values.Add("security_opt", Sorted(List(host, "SecurityOpt").Select(ContainerSpec.SecurityOption)));
-        values.Add(ContainerProvider.Privileged, AttributeValue.Of(Boolean(host, "Privileged")));
-        values.Add("log_driver", new(Member(host, "LogConfig") is { } log ? Text(log, "Type") : ""));
-        values.Add("log_options", AttributeValue.Of(LogOptions(spec, host)));
-        values.Add("read_only", AttributeValue.Of(Boolean(host, "ReadonlyRootfs")));
-        values.Add("tmpfs", Sorted(Map(host, "Tmpfs").Select(pair => pair.Value.Length == 0 ? pair.Key : $"{pair.Key}:{pair.Value}")));
         values.Add(ContainerProvider.Leftover, AttributeValue.Of(leftover));
-        if (spec.Hostname is not null)
+        values.Add("log_driver", AttributeValue.OfWord(Member(host, "LogConfig") is { } log ? Text(log, "Type") : ""));
+        values.Add("log_options", AttributeValue.Of(LogOptions(spec, host)));
+        values.Add("mounts", Sorted(Mounts(container, own)));
+        values.Add("network", AttributeValue.OfWord(Text(host, "NetworkMode") is var network && network == "default" ? "bridge" : network));
+        values.Add(ContainerProvider.Privileged, AttributeValue.Of(Boolean(host, "Privileged")));
+        values.Add("read_only", AttributeValue.Of(Boolean(host, "ReadonlyRootfs")));
+        values.Add(
+            "restart",
+            AttributeValue.OfWord(Member(host, "RestartPolicy") is { } policy && Text(policy, "Name") is { Length: > 0 } name ? name : "no")
+        );
+        if (spec.SupervisedBy is null)
         {
-            values.Add("hostname", new(Text(config, "Hostname")));
+            values.Add(ContainerProvider.Running, AttributeValue.Of(Text(container.GetProperty("State"), "Status") == "running"));
         }
 
-        var (computed, value) = spec.SupervisedBy is null
-            ? (ContainerProvider.Running, AttributeValue.Of(Text(container.GetProperty("State"), "Status") == "running"))
-            : (ForeignUnits.Attribute, new(units?.Value ?? ForeignUnits.None));
-        values.Add(computed, value);
+        values.Add("security_opt", Sorted(List(host, "SecurityOpt"), ContainerSpec.SecurityOption));
+        values.Add("shm_size", AttributeValue.Of(Number(host, "ShmSize") ?? 0));
+        values.Add("stop_timeout", AttributeValue.Of(Number(config, "StopTimeout") ?? 10));
+        values.Add("tmpfs", Sorted(Map(host, "Tmpfs").Select(pair => pair.Value.Length == 0 ? pair.Key : $"{pair.Key}:{pair.Value}")));
+        values.Add("ulimits", AttributeValue.Of(Ulimits(host)));
+        values.Add("user", AttributeValue.OfWord(spec.User is null && (own is null || user == Text(own.Value, "User")) ? "" : user));
         return values.ToMap();
     }
 
@@ -226,9 +238,15 @@ internal static class ContainerComparison
         return options.Where((name, _) => spec.LogOptions.ContainsKey(name));
     }
 
-    private static AttributeValue Lines(ImmutableArray<string> words) => AttributeValue.Of(words);
+    private static AttributeValue Sorted(ImmutableArray<string> words, Func<string, string> canonical) =>
+        words.IsEmpty ? AttributeValue.OfWord("") : Sorted(words.Select(canonical));
 
-    private static AttributeValue Sorted(IEnumerable<string> words) => AttributeValue.Of(words.Order(StringComparer.Ordinal).ToArray());
+    private static AttributeValue Sorted(IEnumerable<string> words)
+    {
+        var sorted = words.ToArray();
+        Array.Sort(sorted, StringComparer.Ordinal);
+        return AttributeValue.Of(sorted);
+    }
 
     private static JsonElement? Member(JsonElement element, string name) =>
         element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null
@@ -245,7 +263,9 @@ internal static class ContainerComparison
         Member(element, name)?.EnumerateArray() ?? default;
 
     private static ImmutableArray<string> List(JsonElement? element, string name) =>
-        element is { } parent && Member(parent, name) is { } list ? [.. list.EnumerateArray().Select(item => item.GetString() ?? "")] : [];
+        element is { } parent && Member(parent, name) is { } list && list.GetArrayLength() > 0
+            ? [.. list.EnumerateArray().Select(item => item.GetString() ?? "")]
+            : [];
 
     private static SortedMap<string> Map(JsonElement element, string name) =>
         Member(element, name) is { } map

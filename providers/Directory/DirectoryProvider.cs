@@ -72,7 +72,7 @@ public sealed class DirectoryProvider : IHostResourceProvider
     /// <inheritdoc />
     public ResourceLinks Links(Resource resource)
     {
-        var path = DirectorySpec.Of(resource).Path;
+        var path = resource.Spec.String("path");
         return new ResourceLinks([$"path:{path}"], [$"path:{PathRules.Parent(path)}"]) { ManagedPaths = [path] };
     }
 
@@ -80,7 +80,16 @@ public sealed class DirectoryProvider : IHostResourceProvider
     public IEnumerable<Read> Reads(Resource resource)
     {
         var spec = DirectorySpec.Of(resource);
-        return [spec.Stat, .. spec.Unwanted, .. spec.IsSupervised ? [new ServicesRead()] : Array.Empty<Read>()];
+        yield return spec.Stat;
+        foreach (var entry in spec.Unwanted)
+        {
+            yield return entry;
+        }
+
+        if (spec.IsSupervised)
+        {
+            yield return new ServicesRead();
+        }
     }
 
     /// <inheritdoc />
@@ -88,10 +97,10 @@ public sealed class DirectoryProvider : IHostResourceProvider
     {
         var spec = DirectorySpec.Of(resource);
         var values = SortedMap.Of<AttributeValue>(
-            ("path", new(spec.Path)),
-            ("owner", new(spec.Owner)),
-            ("group", new(spec.Group)),
-            ("mode", new(spec.Mode))
+            ("group", AttributeValue.OfWord(spec.Group)),
+            ("mode", new(spec.Mode)),
+            ("owner", AttributeValue.OfWord(spec.Owner)),
+            ("path", new(spec.Path))
         );
         return WithCompared(values, spec, spec.WithoutEntry, ForeignUnits.None);
     }
@@ -100,7 +109,7 @@ public sealed class DirectoryProvider : IHostResourceProvider
     public Observation Observe(Resource resource, Snapshot snapshot)
     {
         var spec = DirectorySpec.Of(resource);
-        var found = spec.Unwanted.FirstOrDefault(unwanted => snapshot.Get(unwanted) is not null);
+        var found = spec.UnwantedEntry is null ? null : spec.Unwanted.FirstOrDefault(unwanted => snapshot.Get(unwanted) is not null);
         var stat = snapshot.Get(spec.Stat);
         if (stat is null && found is null)
         {
@@ -121,10 +130,10 @@ public sealed class DirectoryProvider : IHostResourceProvider
         var values = stat is null
             ? SortedMap.Of<AttributeValue>(("path", new(spec.Path)))
             : SortedMap.Of<AttributeValue>(
-                ("path", new(spec.Path)),
-                ("owner", new(SameForm(spec.Owner, stat.Uid, stat.User))),
-                ("group", new(SameForm(spec.Group, stat.Gid, stat.Group))),
-                ("mode", new(stat.Mode))
+                ("group", AttributeValue.OfWord(stat.GroupBeside(spec.Group))),
+                ("mode", new(stat.Mode)),
+                ("owner", AttributeValue.OfWord(stat.OwnerBeside(spec.Owner))),
+                ("path", new(spec.Path))
             );
         return new Observation.Present(
             WithCompared(values, spec, found is null ? spec.WithoutEntry : spec.Shown(found), units?.Value ?? ForeignUnits.None)
@@ -187,12 +196,5 @@ public sealed class DirectoryProvider : IHostResourceProvider
             ResourceOperation.Delete => new Script(head + DirectoryScripts.Delete) { Deadline = TimeSpan.FromMinutes(30) },
             _ => throw new InvalidOperationException("a directory is never replaced: another path is another directory"),
         };
-    }
-
-    // A number is compared with the number, a name with the name; an owner without a name still shows as its number.
-    private static string SameForm(string desired, int id, string name)
-    {
-        var number = id.ToString(System.Globalization.CultureInfo.InvariantCulture);
-        return desired.All(char.IsAsciiDigit) || name == "UNKNOWN" ? number : name;
     }
 }

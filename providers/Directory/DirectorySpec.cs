@@ -45,7 +45,7 @@ internal sealed record DirectorySpec(
             spec.Boolean("data"),
             spec.OptionalString("set_aside_with"),
             spec.OptionalString("set_aside_root"),
-            [.. spec.List("set_aside_keeps")],
+            spec.Has("set_aside_keeps") ? [.. spec.List("set_aside_keeps")] : [],
             spec.OptionalString("used_by"),
             spec.OptionalString("supervised_by")
         )

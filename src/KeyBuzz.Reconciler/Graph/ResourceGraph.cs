@@ -38,7 +38,11 @@ public sealed class ResourceGraph
         ImmutableArray<Address> After,
         Address? Volume,
         ImmutableArray<string> Provides
-    );
+    )
+    {
+        /// <summary>All that comes first, required or only ordered, in the order of addresses.</summary>
+        public ImmutableArray<Address> Before { get; init; } = Requires;
+    }
 
     /// <summary>The policy of a group with its edges.</summary>
     /// <param name="Policy">The policy.</param>
@@ -153,9 +157,9 @@ public sealed class ResourceGraph
             }
 
             requires.Clear();
-            foreach (var required in resource.Requires)
+            foreach (var declared in resource.Requires)
             {
-                if (all.TryGetValue(required, out var other))
+                if (all.TryGetValue(declared, out var other))
                 {
                     requires.Add(other.Address);
                 }
@@ -175,13 +179,12 @@ public sealed class ResourceGraph
                 requires.Add(over);
             }
 
-            nodes[address] = new Node(
-                resource,
-                Sorted(requires, resource.Requires),
-                After(all, managed, resource, link),
-                volume,
-                link.Provides
-            );
+            var required = Sorted(requires, resource.Requires);
+            var after = After(all, managed, resource, link);
+            nodes[address] = new Node(resource, required, after, volume, link.Provides)
+            {
+                Before = after.IsEmpty ? required : Sorted([.. required, .. after], required),
+            };
         }
 
         var groups = PolicyNodes(policies ?? [], nodes, diagnostics);
@@ -192,7 +195,7 @@ public sealed class ResourceGraph
 
         var order =
             groups.Count == 0
-                ? DependencyOrder.Of(nodes.Keys, address => Before(nodes[address]))
+                ? DependencyOrder.Of(nodes.Keys, address => nodes[address].Before)
                 : DependencyOrder.Of(nodes.Keys.Concat(groups.Values.Select(group => group.Policy.Address)), AllBefore);
         if (!order.Left.IsEmpty)
         {
@@ -211,8 +214,8 @@ public sealed class ResourceGraph
 
         ImmutableArray<Address> AllBefore(Address address) =>
             !nodes.TryGetValue(address, out var node) ? groups[address.Host].After
-            : groups.TryGetValue(address.Host, out var gate) ? [.. Before(node), gate.Policy.Address]
-            : Before(node);
+            : groups.TryGetValue(address.Host, out var gate) ? [.. node.Before, gate.Policy.Address]
+            : node.Before;
     }
 
     private static Dictionary<string, PolicyNode> PolicyNodes(
@@ -279,7 +282,11 @@ public sealed class ResourceGraph
     // Of the declared ones the very array, where they are all of them and in order, as those of a record are.
     private static ImmutableArray<Address> Sorted(List<Address> addresses, ImmutableArray<Address> declared)
     {
-        addresses.Sort();
+        if (addresses.Count > 1)
+        {
+            addresses.Sort();
+        }
+
         for (var last = addresses.Count - 1; last > 0; last--)
         {
             if (addresses[last] == addresses[last - 1])
@@ -304,12 +311,26 @@ public sealed class ResourceGraph
             return [];
         }
 
-        var below = Below(managed, resource.Address, link.UsedDirectories)
-            .Where(other => !all[other].Requires.Contains(resource.Address) && !all[other].After.Contains(resource.Address));
-        return [.. resource.After.Where(all.ContainsKey).Concat(below).Distinct()];
-    }
+        var after = new List<Address>();
+        foreach (var declared in resource.After)
+        {
+            if (all.ContainsKey(declared) && !after.Contains(declared))
+            {
+                after.Add(declared);
+            }
+        }
 
-    private static ImmutableArray<Address> Before(Node node) => node.After.IsEmpty ? node.Requires : [.. node.Requires, .. node.After];
+        foreach (var other in Below(managed, resource.Address, link.UsedDirectories))
+        {
+            var manager = all[other];
+            if (!manager.Requires.Contains(resource.Address) && !manager.After.Contains(resource.Address) && !after.Contains(other))
+            {
+                after.Add(other);
+            }
+        }
+
+        return [.. after];
+    }
 
     // The offer of a need; of a path, the nearest one above it.
     private static Address? Offering(Dictionary<string, Address> offers, Address needing, ReadOnlySpan<char> need)

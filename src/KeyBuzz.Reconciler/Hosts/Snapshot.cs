@@ -34,4 +34,7 @@ public sealed class Snapshot
         answers.Remove(read);
         return new Snapshot(answers);
     }
+
+    /// <summary>No answers.</summary>
+    public static Snapshot Empty { get; } = new(new Dictionary<Read, object?>());
 }

@@ -60,6 +60,16 @@ public sealed record FileStat(string Kind, int Uid, int Gid, string User, string
     /// <summary>How much room it takes on its file system.</summary>
     public long AllocatedBytes { get; init; }
 
+    /// <summary>The owner in the form in which one is wanted: a number beside a number, a name beside a name. An owner without a name still
+    /// shows as its number.</summary>
+    public string OwnerBeside(string wanted) => Beside(wanted, Uid, User);
+
+    /// <summary>The group in the form in which one is wanted.</summary>
+    public string GroupBeside(string wanted) => Beside(wanted, Gid, Group);
+
+    private static string Beside(string wanted, int id, string name) =>
+        !wanted.AsSpan().ContainsAnyExceptInRange('0', '9') || name == "UNKNOWN" ? id.ToString(CultureInfo.InvariantCulture) : name;
+
     /// <summary>stat(1) has a kind of its own for an empty file; to kbr it is a file.</summary>
     internal static string KindOf(string kind) => kind == "regular empty file" ? "regular file" : kind;
 }

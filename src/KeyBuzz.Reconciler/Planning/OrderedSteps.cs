@@ -93,23 +93,26 @@ internal sealed record OrderedSteps(ImmutableArray<PlannedChange> Changes, IRead
         bool allStay
     )
     {
-        bool Stays(Address other) => decided.Changes.ContainsKey(other) && !removed.Contains(other);
         var gate =
             context.Input.Graph.PolicyOver(node.Resource.Address)?.Address is { } policy && decided.IsPlanned(policy)
                 ? policy
                 : (Address?)null;
-        return node.After.IsEmpty && node.Resource.AfterRemovalOf.IsEmpty && gate is null && (allStay || node.Requires.All(Stays))
-            ? node.Requires
-            :
-            [
-                .. node
-                    .Requires.Union(node.After)
-                    .Where(Stays)
-                    .Union(node.Resource.AfterRemovalOf.Where(removed.Contains))
-                    .Concat(gate is null ? [] : [gate.Value])
-                    .Order(),
-            ];
+        return allStay && node.Resource.AfterRemovalOf.IsEmpty && gate is null ? node.Before : Staying(decided, node, removed, gate);
     }
+
+    private static ImmutableArray<Address> Staying(
+        PlanDecisions decided,
+        ResourceGraph.Node node,
+        HashSet<Address> removed,
+        Address? gate
+    ) =>
+        [
+            .. node
+                .Before.Where(other => decided.Changes.ContainsKey(other) && !removed.Contains(other))
+                .Union(node.Resource.AfterRemovalOf.Where(removed.Contains))
+                .Concat(gate is null ? [] : [gate.Value])
+                .Order(),
+        ];
 
     // Making, removing or replacing what runs a member starts or stops it; of an update it depends on what is changed.
     private static bool Disrupts(PlannedChange change) =>

@@ -57,7 +57,9 @@ internal sealed class PlanDecisions(PlanInput input)
     {
         if (decision.Change is { } change)
         {
-            _changes[address] = RecordMoves.WithFormerAddress(change, input.Records.GetValueOrDefault(address));
+            _changes[address] = input.Moved.IsEmpty
+                ? change
+                : RecordMoves.WithFormerAddress(change, input.Records.GetValueOrDefault(address));
         }
         else if (decision.Blocked is { } reason)
         {

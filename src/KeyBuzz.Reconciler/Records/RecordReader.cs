@@ -286,7 +286,11 @@ internal sealed class RecordReader(string cluster, ProviderRegistry providers, R
             // The name as the schema has it; of a computed attribute, as the record does.
             var name = attributes.Find(in reader, ref place)?.Name ?? Text(in reader, JsonTokenType.PropertyName);
             reader.Read();
-            _prints.Add(KeyValuePair.Create(name, Text(in reader)));
+            // The value itself is that of many records; a hash is of one.
+            var isValue = reader.ValueSpan.StartsWith("="u8);
+            _prints.Add(
+                KeyValuePair.Create(name, isValue || reader.TokenType != JsonTokenType.String ? Text(in reader) : reader.GetString()!)
+            );
         }
 
         return SortedMap.Of<string>(_prints);

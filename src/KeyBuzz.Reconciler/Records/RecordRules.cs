@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
@@ -14,13 +15,28 @@ internal static class RecordRules
     public static string? Problem(ResourceRecord record, IResourceProvider provider, KnownResource? configured) =>
         (
             (configured is not null || record.Address.CanBeDeclared)
-            && (configured?.Requires == record.Requires || record.Requires.All(address => address.CanBeDeclared))
+            && (configured?.Requires == record.Requires || AllCanBeDeclared(record.Requires))
                 ? null
                 : "its address, or one that it requires, is invalid in cluster.yaml"
         )
         ?? (record.Group is { } group && !Address.IsPlace(group) ? "its group is not a valid name" : null)
         ?? (ReferenceEquals(record.Spec, configured?.Resource.Spec) ? null : SpecProblem(record, provider))
-        ?? (record.Fingerprints.Any(print => HasControl(print.Key)) ? "a fingerprint of it has a control character" : null);
+        ?? (AnyHasControl(record.Fingerprints) ? "a fingerprint of it has a control character" : null);
+
+    private static bool AllCanBeDeclared(ImmutableArray<Address> addresses) => addresses.All(address => address.CanBeDeclared);
+
+    private static bool AnyHasControl(SortedMap<string> fingerprints)
+    {
+        foreach (var (name, _) in fingerprints)
+        {
+            if (HasControl(name))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     private static string? SpecProblem(ResourceRecord record, IResourceProvider provider) =>
         provider

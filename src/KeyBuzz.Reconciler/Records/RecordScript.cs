@@ -67,6 +67,24 @@ public static class RecordScript
     public static string PathOf(Address address, string cluster) =>
         $"{Directory(cluster)}/{Escape(address.Type)}.{Escape(address.Name)}@{Escape(address.Host)}.json";
 
+    /// <summary>Whether a file is the one that <see cref="PathOf"/> names.</summary>
+    public static bool IsPathOf(ReadOnlySpan<char> path, Address address, string cluster) =>
+        Takes(ref path, Directory(cluster))
+        && Takes(ref path, "/")
+        && Takes(ref path, Escape(address.Type))
+        && Takes(ref path, ".")
+        && Takes(ref path, Escape(address.Name))
+        && Takes(ref path, "@")
+        && Takes(ref path, Escape(address.Host))
+        && path is ".json";
+
+    private static bool Takes(ref ReadOnlySpan<char> text, string part)
+    {
+        var begins = text.StartsWith(part, StringComparison.Ordinal);
+        text = begins ? text[part.Length..] : text;
+        return begins;
+    }
+
     private static string Escape(string word) =>
         Uri.EscapeDataString(word).Replace("%40", "@", StringComparison.Ordinal).Replace("%25", "%", StringComparison.Ordinal);
 }

@@ -10,6 +10,9 @@ public sealed record AttributeValue(string Value)
     private static readonly AttributeValue s_empty = new("");
     private static readonly AttributeValue s_true = new("true");
     private static readonly AttributeValue s_false = new("false");
+    private static readonly AttributeValue s_root = new("root");
+    private static readonly AttributeValue s_no = new("no");
+    private static readonly AttributeValue s_host = new("host");
 
     /// <summary>For a text, its parts with the secrets marked; null when the value holds no secret.</summary>
     public SecretText? Secret { get; init; }
@@ -23,11 +26,22 @@ public sealed record AttributeValue(string Value)
     /// <summary>Makes a text value without secrets.</summary>
     public static AttributeValue OfText(string text) => new(text) { IsText = true };
 
+    /// <summary>Makes a value of one line.</summary>
+    public static AttributeValue OfWord(string text) =>
+        text switch
+        {
+            "" => s_empty,
+            "no" => s_no,
+            "root" => s_root,
+            "host" => s_host,
+            _ => new(text),
+        };
+
     /// <summary>The canonical form of a bound value (see <see cref="AttributeSet"/>).</summary>
     public static AttributeValue Of(object value) =>
         value switch
         {
-            string text => new(text),
+            string text => OfWord(text),
             SecretText text => OfText(text),
             bool truth => truth ? s_true : s_false,
             long number => new(number.ToString(CultureInfo.InvariantCulture)),

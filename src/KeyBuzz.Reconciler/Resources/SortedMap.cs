@@ -158,15 +158,16 @@ public sealed class SortedMap<T> : IReadOnlyDictionary<string, T>
     private static ArgumentException Twice(string name) => new($"there are two values of the name '{name}'");
 
     /// <summary>Collects the values of a map.</summary>
-    /// <param name="most">How many values are expected at most.</param>
+    /// <param name="most">How many values there are at most. The map takes the very array where it is full.</param>
     public sealed class Builder(int most)
     {
-        private readonly List<KeyValuePair<string, T>> _pairs = new(most);
+        private readonly KeyValuePair<string, T>[] _pairs = new KeyValuePair<string, T>[most];
+        private int _count;
 
-        /// <summary>Adds a value.</summary>
-        public void Add(string name, T value) => _pairs.Add(KeyValuePair.Create(name, value));
+        /// <summary>Adds a value. Throws <see cref="IndexOutOfRangeException"/> for one too many.</summary>
+        public void Add(string name, T value) => _pairs[_count++] = KeyValuePair.Create(name, value);
 
         /// <summary>The map. Throws <see cref="ArgumentException"/> when a name occurs twice.</summary>
-        public SortedMap<T> ToMap() => Sorted([.. _pairs]);
+        public SortedMap<T> ToMap() => Sorted(_count == _pairs.Length ? _pairs : _pairs[.._count]);
     }
 }

@@ -45,7 +45,8 @@ public class FleetReader : IAsyncDisposable
     /// <summary>The reads of the first probe of a host, as every command makes it.</summary>
     public IReadOnlyCollection<Read> ProbeReads(string host, bool checkPreconditions)
     {
-        var reads = new HashSet<Read> { new RecordsRead(_cluster.Name) };
+        // A resource asks for about two things.
+        var reads = new HashSet<Read>(2 * _resources[host].Count()) { new RecordsRead(_cluster.Name) };
         foreach (var resource in Concerning(host))
         {
             reads.UnionWith(_providers.Get(resource.Address.Type).Reads(resource));
@@ -77,7 +78,7 @@ public class FleetReader : IAsyncDisposable
     {
         var survey = await SurveyAsync(
                 hosts,
-                checkPreconditions,
+                new SurveyKind(checkPreconditions, AsksAgain: false),
                 record => _cluster.Graph.Find(record.Address) is null ? record.ToResource() : null,
                 (policy, _) => policy,
                 cancellationToken
@@ -99,11 +100,11 @@ public class FleetReader : IAsyncDisposable
         Func<ResourceRecord, Resource> applied,
         Func<GroupPolicy, IEnumerable<ResourceRecord>, GroupPolicy> appliedPolicy,
         CancellationToken cancellationToken
-    ) => SurveyAsync(hosts, checkPreconditions: false, applied, appliedPolicy, cancellationToken);
+    ) => SurveyAsync(hosts, new SurveyKind(ChecksPreconditions: false, AsksAgain: true), applied, appliedPolicy, cancellationToken);
 
     private async Task<Survey> SurveyAsync(
         IEnumerable<Host> hosts,
-        bool checkPreconditions,
+        SurveyKind kind,
         Func<ResourceRecord, Resource?> recorded,
         Func<GroupPolicy, IEnumerable<ResourceRecord>, GroupPolicy> recordedPolicy,
         CancellationToken cancellationToken
@@ -112,7 +113,7 @@ public class FleetReader : IAsyncDisposable
         var parts = new ConcurrentBag<HostPart>();
         await OnEachAsync(
                 hosts,
-                async (host, token) => parts.Add(await SurveyHostAsync(host, checkPreconditions, token).ConfigureAwait(false)),
+                async (host, token) => parts.Add(await SurveyHostAsync(host, kind, token).ConfigureAwait(false)),
                 cancellationToken
             )
             .ConfigureAwait(false);
@@ -320,12 +321,12 @@ public class FleetReader : IAsyncDisposable
         return places.SelectMany(place => _resources[place]);
     }
 
-    private async Task<HostPart> SurveyHostAsync(Host host, bool checkPreconditions, CancellationToken cancellationToken)
+    private async Task<HostPart> SurveyHostAsync(Host host, SurveyKind kind, CancellationToken cancellationToken)
     {
         try
         {
             var reader = await ReaderAsync(host, cancellationToken).ConfigureAwait(false);
-            return await ReadHostAsync(host, reader, checkPreconditions, cancellationToken).ConfigureAwait(false);
+            return await ReadHostAsync(host, reader, kind, cancellationToken).ConfigureAwait(false);
         }
         catch (HostException exception)
         {
@@ -335,9 +336,9 @@ public class FleetReader : IAsyncDisposable
 
     private static HostPart Failed(Host host, HostException exception) => new(host, exception.InFull, null, [], []);
 
-    private async Task<HostPart> ReadHostAsync(Host host, IHostReader reader, bool checkPreconditions, CancellationToken cancellationToken)
+    private async Task<HostPart> ReadHostAsync(Host host, IHostReader reader, SurveyKind kind, CancellationToken cancellationToken)
     {
-        var snapshot = await reader.ReadAsync(ProbeReads(host.Name, checkPreconditions), cancellationToken).ConfigureAwait(false);
+        var snapshot = await reader.ReadAsync(ProbeReads(host.Name, kind.ChecksPreconditions), cancellationToken).ConfigureAwait(false);
         var diagnostics = ImmutableArray.CreateBuilder<Diagnostic>();
         var found = HostRecords.In(host.Name, snapshot, _cluster, _resources[host.Name], _providers, _texts);
         var error = found.Damaged ?? found.NotOf(host.Name, _cluster);
@@ -354,7 +355,7 @@ public class FleetReader : IAsyncDisposable
             );
         }
 
-        if (checkPreconditions)
+        if (kind.ChecksPreconditions)
         {
             foreach (var precondition in Preconditions(host.Name))
             {
@@ -377,9 +378,16 @@ public class FleetReader : IAsyncDisposable
             }
         }
 
-        // The text of the records takes much memory, and is read.
-        return new HostPart(host, error, snapshot.Without(new RecordsRead(_cluster.Name)), found.Own, diagnostics.ToImmutable())
+        // Answers take much memory: those that nobody asks again go as soon as they are judged, and the text of the records always does.
+        var areAskedAgain =
+            kind.AsksAgain
+            || _cluster.Policies.Length > 0
+            || _cluster.Groups.Length > 0
+            || found.Own.Any(record => _cluster.Graph.Find(record.Address) is null);
+        var kept = areAskedAgain ? snapshot.Without(new RecordsRead(_cluster.Name)) : Snapshot.Empty;
+        return new HostPart(host, error, kept, found.Own, diagnostics.ToImmutable())
         {
+            Observed = _join.Observed(_resources[host.Name], snapshot),
             RecordsAreWhole = found.Damaged is null,
             RecordsAreLoose = loose is not null,
             Obsolete = found.Obsolete,
@@ -425,4 +433,7 @@ public class FleetReader : IAsyncDisposable
             return Failed(part.Host, exception);
         }
     }
+
+    // What a survey is made for.
+    private readonly record struct SurveyKind(bool ChecksPreconditions, bool AsksAgain);
 }

@@ -2,13 +2,14 @@ using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Records;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Surveying;
 
 /// <summary>What one host contributes to a survey.</summary>
 /// <param name="Host">The host.</param>
 /// <param name="Error">Why it may not be planned for; null when it may.</param>
-/// <param name="Snapshot">What it answered; null when it could not be read.</param>
+/// <param name="Snapshot">What it answered, as far as it is asked again; null when it could not be read.</param>
 /// <param name="Records">Its own records, with those of its groups.</param>
 /// <param name="Diagnostics">The findings on it.</param>
 internal sealed record HostPart(
@@ -19,6 +20,9 @@ internal sealed record HostPart(
     ImmutableArray<Diagnostic> Diagnostics
 )
 {
+    /// <summary>What is there of its own resources in cluster.yaml, in their order.</summary>
+    public ImmutableArray<(Address Address, Observation Observation)> Observed { get; init; } = [];
+
     /// <summary>Whether all of its records could be used.</summary>
     public bool RecordsAreWhole { get; init; } = true;
 

@@ -59,8 +59,9 @@ internal sealed record HostRecords(
                     continue;
                 }
 
-                if (RecordScript.PathOf(record.Address, cluster.Name) is var path && path != file.At.Path)
+                if (!RecordScript.IsPathOf(file.At.Path, record.Address, cluster.Name))
                 {
+                    var path = RecordScript.PathOf(record.Address, cluster.Name);
                     throw new FormatException($"it is the record of {record.Address}, whose file is {path}");
                 }
 

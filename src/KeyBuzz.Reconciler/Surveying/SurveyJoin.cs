@@ -33,8 +33,12 @@ internal sealed class SurveyJoin(Cluster cluster, ProviderRegistry providers)
             .Where(part => part.Snapshot is not null)
             .ToDictionary(part => part.Host.Name, part => part.Snapshot!, StringComparer.Ordinal);
         var observations = new Dictionary<Address, Observation>(cluster.Resources.Length + more.Count);
-        Func<Resource, Observation?> judge = Judge;
-        foreach (var resource in cluster.Resources.Concat(more))
+        foreach (var (address, observation) in parts.SelectMany(part => part.Observed))
+        {
+            observations[address] = observation;
+        }
+
+        foreach (var resource in cluster.Resources.Where(IsOfGroup).Concat(more))
         {
             if (Observe(resource) is { } observation)
             {
@@ -90,53 +94,64 @@ internal sealed class SurveyJoin(Cluster cluster, ProviderRegistry providers)
         };
 
         // The last one counts: a resource that was read as it was applied, over one that was read as it is configured.
-        Observation? Observe(Resource resource) => Understood(judge, resource);
+        Observation? Observe(Resource resource) => Understood(Judge, resource);
+
+        Observation? Judge(Resource resource) =>
+            IsOfGroup(resource) ? OfGroup(resource)
+            : snapshots.TryGetValue(resource.Address.Host, out var snapshot) ? OnHost(resource, snapshot)
+            : null;
 
         Observation? ObserveGroup(GroupPolicy policy) =>
             Answers(policy.Group) is { Count: > 0 } answers ? Understood(subject => subject.Rules.Observe(subject, answers), policy) : null;
 
-        static Observation? Understood<T>(Func<T, Observation?> judge, T subject)
-        {
-            try
-            {
-                return judge(subject);
-            }
-            catch (Exception exception)
-                when (exception
-                        is JsonException
-                            or KeyNotFoundException
-                            or InvalidOperationException
-                            or FormatException
-                            or OverflowException
-                )
-            {
-                // A number where a text should be, or a key that is missing: another program answered than the one that was asked.
-                return new Observation.Unknown($"the host's answer was not understood: {exception.Message}");
-            }
-            catch (Exception exception) when (exception is not OperationCanceledException)
-            {
-                // What a provider did not foresee in a host's answer is an error of that resource; all others are planned.
-                return new Observation.Unknown($"internal error while observing it: {exception.Message}");
-            }
-        }
-
-        Observation? Judge(Resource resource)
-        {
-            switch (providers.Get(resource.Address.Type))
-            {
-                case IHostResourceProvider provider:
-                    return snapshots.TryGetValue(resource.Address.Host, out var snapshot) ? provider.Observe(resource, snapshot) : null;
-                case IGroupResourceProvider provider:
-                    var answers = Answers(resource.Address.Host);
-                    return answers.Count > 0 ? provider.Observe(resource, answers) : null;
-                default:
-                    return null;
-            }
-        }
+        Observation? OfGroup(Resource resource) =>
+            Answers(resource.Address.Host) is { Count: > 0 } answers
+                ? ((IGroupResourceProvider)providers.Get(resource.Address.Type)).Observe(resource, answers)
+                : null;
 
         Dictionary<string, Snapshot> Answers(string group) =>
             MembersOf(group, records)
                 .Where(snapshots.ContainsKey)
                 .ToDictionary(host => host, host => snapshots[host], StringComparer.Ordinal);
+    }
+
+    /// <summary>What the answers of a host say of its own resources in cluster.yaml.</summary>
+    public ImmutableArray<(Address Address, Observation Observation)> Observed(IEnumerable<Resource> resources, Snapshot snapshot)
+    {
+        Func<Resource, Observation?> judge = resource => OnHost(resource, snapshot);
+        var observed = ImmutableArray.CreateBuilder<(Address, Observation)>();
+        foreach (var resource in resources)
+        {
+            if (Understood(judge, resource) is { } observation)
+            {
+                observed.Add((resource.Address, observation));
+            }
+        }
+
+        return observed.ToImmutable();
+    }
+
+    private Observation? OnHost(Resource resource, Snapshot snapshot) =>
+        providers.Get(resource.Address.Type) is IHostResourceProvider provider ? provider.Observe(resource, snapshot) : null;
+
+    private bool IsOfGroup(Resource resource) => providers.Get(resource.Address.Type) is IGroupResourceProvider;
+
+    private static Observation? Understood<T>(Func<T, Observation?> judge, T subject)
+    {
+        try
+        {
+            return judge(subject);
+        }
+        catch (Exception exception)
+            when (exception is JsonException or KeyNotFoundException or InvalidOperationException or FormatException or OverflowException)
+        {
+            // A number where a text should be, or a key that is missing: another program answered than the one that was asked.
+            return new Observation.Unknown($"the host's answer was not understood: {exception.Message}");
+        }
+        catch (Exception exception) when (exception is not OperationCanceledException)
+        {
+            // What a provider did not foresee in a host's answer is an error of that resource; all others are planned.
+            return new Observation.Unknown($"internal error while observing it: {exception.Message}");
+        }
     }
 }
