@@ -71,6 +71,12 @@ public interface IConsensusStore
     /// <summary>Whether a member was started with the desired password; null without a password, or if it was not reported.</summary>
     bool? HasDesiredPassword(IDeclared resource, Snapshot member);
 
+    /// <summary>The name of its password in the credentials file; null for none.</summary>
+    string? PasswordName => null;
+
+    /// <summary>The directories of a member that hold what its part of the store remembers.</summary>
+    ImmutableArray<string> DirectoriesOf(IDeclared resource) => [];
+
     /// <summary>Whether <see cref="HasDesiredPassword"/> needs the answers to <see cref="Reads"/>.</summary>
     bool MustTellPassword(IDeclared resource, Snapshot member);
 

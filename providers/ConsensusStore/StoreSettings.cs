@@ -47,6 +47,12 @@ public abstract record StoreSettings(IConsensusStore Kind)
     /// <summary>A host's address as a member of the store.</summary>
     public abstract string AddressOf(Host host);
 
+    /// <summary>Whether its members have a password.</summary>
+    public virtual bool HasPassword => true;
+
+    /// <summary>The same settings for some of the members only.</summary>
+    public abstract StoreSettings Of(ImmutableArray<Host> members);
+
     /// <summary>Adds warnings about the settings as a whole.</summary>
     public virtual void Check(Configuration.Findings findings) { }
 }

@@ -105,6 +105,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             .. PatroniGroupSpec.Of(policy).DataDirectories.Select(MemberIdentity.ControlFile),
             .. PatroniGroupSpec.Of(policy).DataDirectories.Select(VersionRead),
             RestoreJournal.Read(connection.Scope),
+            RecoveryJournal.Read(connection.Scope),
         ];
     }
 
@@ -188,7 +189,8 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         return new Observation.Present(observed)
         {
             Outsiders = [.. store.MembershipOf(policy)?.Outsiders(storeHealth) ?? []],
-            Warnings = members
+            Warnings = Returned(connection, members)
+                ?? members
                 .Where(pair => pair.Value.Has(connection.ContainerRead) && pair.Value.Get(connection.ContainerRead).Status == 404)
                 .ToImmutableSortedDictionary(
                     pair => pair.Key,
@@ -230,6 +232,24 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
                 ]
                 : [],
         };
+    }
+
+    // Null for none.
+    private static ImmutableSortedDictionary<string, string>? Returned(
+        ClusterConnection connection,
+        IReadOnlyDictionary<string, Snapshot> members
+    )
+    {
+        var (journal, returned) = RecoveryJournal.ReturnedOf(connection.Scope, members);
+        return journal is null || returned.IsEmpty
+            ? null
+            : returned.ToImmutableSortedDictionary(
+                name => name,
+                name =>
+                    $"{name} was lost when {connection.Scope} was recovered from {journal.Survivor} at {journal.Begun:yyyy-MM-dd HH:mm:ss} UTC: "
+                    + $"it is stopped, any data of it is kept aside (.lost-{journal.Id}), and it copies from the primary",
+                StringComparer.Ordinal
+            );
     }
 
     // A server of another major version refuses to start on the data, and a member made anew with it could not stream from the others.
@@ -353,7 +373,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         var spec = PatroniGroupSpec.Of(policy);
         var connection = ClusterConnection.Of(policy);
         var store = stores.Of(policy);
-        List<Read> reads = [.. PatroniHealth.Reads(connection.RestPort), connection.ContainerRead];
+        List<Read> reads = [.. PatroniHealth.Reads(connection.RestPort), connection.ContainerRead, RecoveryJournal.Read(connection.Scope)];
         List<StatRead> marks = [.. new[] { spec.DataMark }.OfType<StatRead>(), .. spec.FormerMarks];
         reads.AddRange(marks);
         if (spec.MountPoint is not null)
@@ -378,6 +398,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
                 name => snapshots.TryGetValue(name, out var snapshot) ? HoldsData(policy, snapshot, marks) : null,
                 StringComparer.Ordinal
             ),
+            Returned = RecoveryJournal.ReturnedOf(connection.Scope, snapshots).Returned,
             BootstrapHost = spec.BootstrapHost,
             Mistaken = IdentityProblemOf(policy, snapshots),
             Silence = TimeSpan.FromTicks(Math.Min(s_silence.Ticks, GateTimeout(policy).Ticks / 2)),

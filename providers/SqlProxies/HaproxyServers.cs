@@ -3,7 +3,7 @@ using KeyBuzz.Reconciler.Providers.Http;
 namespace KeyBuzz.Reconciler.Providers.SqlProxies;
 
 /// <summary>The servers of HAProxy's statistics, by their backend (https://docs.haproxy.org/3.0/management.html#9.1).</summary>
-internal static class HaproxyServers
+public static class HaproxyServers
 {
     /// <summary>The servers, each as its row.</summary>
     public static ILookup<string?, IReadOnlyDictionary<string, string>> Of(HttpAnswer answer) =>

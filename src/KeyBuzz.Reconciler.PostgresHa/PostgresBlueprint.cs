@@ -18,6 +18,9 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
     public PostgresBlueprint()
         : this(ConsensusStores.Known) { }
 
+    /// <summary>The member that the section stands for alone, with the proxies; null for all members. For a recovery.</summary>
+    public string? Only { get; init; }
+
     /// <summary>The name of the section.</summary>
     public const string SectionKey = "postgres";
 
@@ -58,6 +61,7 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
         }
 
         PostgresChecks.Run(topology, section, context.Hosts, context.Findings);
+        topology = Only is null ? topology : topology.Alone(Only);
         ImmutableArray<HostGroup> groups =
         [
             new(topology.Scope, [.. topology.Members.Select(member => member.Name)]),

@@ -189,6 +189,18 @@ public sealed record PostgresTopology
     /// <summary>The health limits.</summary>
     public required HealthBounds Health { get; init; }
 
+    /// <summary>The cluster with one of its members only, until the others are rebuilt. It is none that makes a database.</summary>
+    public PostgresTopology Alone(string member)
+    {
+        ImmutableArray<Host> members = [.. Members.Where(host => host.Name == member)];
+        return this with
+        {
+            Members = members,
+            PreferredLeader = null,
+            Store = Store.Of(members),
+        };
+    }
+
     /// <summary>The application's database.</summary>
     public PostgresDatabase ApplicationDatabase => Databases[0];
 

@@ -11,18 +11,21 @@ namespace KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 /// pysyncobj.</summary>
 internal sealed record RaftSettings : StoreSettings
 {
-    private readonly StoreContext _context;
+    private readonly string _scope;
     private readonly string _directory;
     private readonly int _port;
     private readonly SecretText? _password;
     private readonly SourceLocation _passwordPlace;
+
+    private ImmutableArray<Host> Members { get; init; }
 
     /// <summary>Reads the section.</summary>
     public RaftSettings(RaftStore store, SectionReader section, StoreContext context)
         : base(store)
     {
         var ports = section.Section("ports");
-        _context = context;
+        _scope = context.Scope;
+        Members = context.Members;
         _directory = section.Section("directories").HostPath(RaftStore.DirectoryKey, context.MountPoint + "/raft");
         _port = ports.Port(RaftStore.PortKey) ?? RaftMembership.DefaultPort;
         _password = section.Boolean(RaftPassword.Key) == false ? null : context.Password(RaftPassword.Credential, section.At);
@@ -65,12 +68,19 @@ internal sealed record RaftSettings : StoreSettings
     public override ImmutableArray<(string Name, object? Value)> ClusterAttributes(Func<ImmutableArray<string>, string> fingerprint) =>
         [
             .. GateAttributes,
-            (RaftMembership.Attribute, (IReadOnlyList<string>)[.. _context.Members.Select(AddressOf)]),
+            (RaftStore.DirectoryAttribute, _directory),
+            (RaftMembership.Attribute, (IReadOnlyList<string>)[.. Members.Select(AddressOf)]),
             (RaftPassword.Key, Mark(fingerprint)),
         ];
 
     /// <inheritdoc />
     public override string AddressOf(Host host) => RaftMembership.AddressOf(host, _port);
+
+    /// <inheritdoc />
+    public override bool HasPassword => _password is not null;
+
+    /// <inheritdoc />
+    public override StoreSettings Of(ImmutableArray<Host> members) => this with { Members = members };
 
     /// <inheritdoc />
     public override void Check(Findings findings)
@@ -88,12 +98,12 @@ internal sealed record RaftSettings : StoreSettings
     }
 
     private string Mark(Func<ImmutableArray<string>, string> fingerprint) =>
-        _password is null ? RaftPassword.None : fingerprint(["raft.password", _context.Scope, _password.Reveal()]);
+        _password is null ? RaftPassword.None : fingerprint(["raft.password", _scope, _password.Reveal()]);
 
     private string Partners(Host member)
     {
-        var others = _context
-            .Members.Where(other => other.Name != member.Name)
+        var others = Members
+           .Where(other => other.Name != member.Name)
             .Select(other => $"\n    - {ConfigText.Quoted(AddressOf(other))}")
             .ToArray();
         return others.Length == 0 ? " []" : string.Concat(others);

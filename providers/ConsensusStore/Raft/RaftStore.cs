@@ -16,6 +16,9 @@ public sealed class RaftStore : IConsensusStore
     /// <summary>Its key under <c>ports</c>.</summary>
     internal const string PortKey = "raft";
 
+    /// <summary>The attribute of the directory.</summary>
+    internal const string DirectoryAttribute = "raft_directory";
+
     private const string Connections = "raft";
     private const string AllConnected = "all connected";
     private const string EveryMember = "the wanted one on every member";
@@ -42,6 +45,7 @@ public sealed class RaftStore : IConsensusStore
     public ImmutableArray<AttributeDefinition> ClusterAttributes { get; } =
     [
         Port,
+        new(DirectoryAttribute, AttributeKind.Path, "RAFT's directory on the members."),
         new(
             RaftMembership.Attribute,
             AttributeKind.StringList,
@@ -136,6 +140,16 @@ public sealed class RaftStore : IConsensusStore
 
     /// <inheritdoc />
     public bool? HasDesiredPassword(IDeclared resource, Snapshot member) => RaftPassword.IsDesired(resource, member, ReadOf(resource));
+
+    /// <inheritdoc />
+    public string? PasswordName => RaftPassword.Credential;
+
+    /// <inheritdoc />
+    public ImmutableArray<string> DirectoriesOf(IDeclared resource)
+    {
+        ArgumentNullException.ThrowIfNull(resource);
+        return resource.Spec.OptionalString(DirectoryAttribute) is { } directory ? [directory] : [];
+    }
 
     /// <inheritdoc />
     public bool MustTellPassword(IDeclared resource, Snapshot member) => RaftPassword.IsUnmarked(resource, member);

@@ -74,6 +74,8 @@ internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, ICon
                     );
                 case ClusterStep.SwitchOver step:
                     return await SwitchOverAsync(step, cancellationToken).ConfigureAwait(false);
+                case ClusterStep.SetAside(var members):
+                    return await SetAsideAsync(members, cancellationToken).ConfigureAwait(false);
                 case ClusterStep.Start(var members):
                     return new RolloutTurn.Go(members) { Kind = RolloutStepKind.Start };
                 case ClusterStep.StopAll(var members):
@@ -93,6 +95,36 @@ internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, ICon
                     throw new InvalidOperationException("the policy returned a step without an executor");
             }
         }
+    }
+
+    // The copy of the journal comes last: a member that has it is done.
+    private async Task<RolloutTurn> SetAsideAsync(ImmutableArray<string> members, CancellationToken cancellationToken)
+    {
+        var read = RecoveryJournal.Read(_connection.Scope);
+        var snapshots = await PatroniGroup.ReadAllAsync(access, [read], cancellationToken).ConfigureAwait(false);
+        if (RecoveryJournal.Newest(_connection.Scope, snapshots.Values) is not { } journal)
+        {
+            return new RolloutTurn.Wait("the journal of the recovery cannot be read");
+        }
+
+        var spec = PatroniGroupSpec.Of(group);
+        foreach (var member in members)
+        {
+            var script = new Script(
+                journal.SetAside(_connection.Container, spec.Unit, spec.MountPoint, spec.DataDirectory, store.DirectoriesOf(group))
+                    + journal.Write(_connection.Scope)
+            )
+            {
+                Deadline = TimeSpan.FromMinutes(5),
+            };
+            var result = await access.RunAsync(member, script, cancellationToken).ConfigureAwait(false);
+            if (result.ExitCode != 0)
+            {
+                return new RolloutTurn.Wait($"{member}: its former data could not be kept aside: {result.Error.Trim()}");
+            }
+        }
+
+        return new RolloutTurn.Wait($"kept the former data of {string.Join(" and ", members)} aside");
     }
 
     private async Task<RolloutTurn> SwitchOverAsync(ClusterStep.SwitchOver step, CancellationToken cancellationToken)

@@ -18,6 +18,12 @@ public static class ClusterPolicy
     {
         ArgumentNullException.ThrowIfNull(view);
         ArgumentNullException.ThrowIfNull(intent);
+        // Whatever they hold or do is of the database that was lost, also where one of them leads.
+        if (view.Returned.Except(intent.Left) is { IsEmpty: false } returned)
+        {
+            return new ClusterStep.SetAside([.. returned]);
+        }
+
         var step = Refusal(view, intent) ?? Choose(view, intent);
         return step is ClusterStep.Refuse ? step : BeforeDisruption(step, view, intent) ?? Guarded(step, view, intent);
     }

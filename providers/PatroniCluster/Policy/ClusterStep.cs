@@ -12,6 +12,10 @@ public abstract record ClusterStep
     /// <param name="Without">Members that count as gone.</param>
     public sealed record Look(ClusterFact Fact, ImmutableSortedSet<string> Without) : ClusterStep;
 
+    /// <summary>Stop members that were lost and have come back, and keep their data aside.</summary>
+    /// <param name="Members">The members.</param>
+    public sealed record SetAside(ImmutableArray<string> Members) : ClusterStep;
+
     /// <summary>Start members that do not run, together: a consensus store elects no leader before a majority runs.</summary>
     /// <param name="Members">The members.</param>
     public sealed record Start(ImmutableArray<string> Members) : ClusterStep;

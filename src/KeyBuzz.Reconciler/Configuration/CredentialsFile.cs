@@ -57,6 +57,34 @@ public sealed class CredentialsFile
     public static IReadOnlyList<string> AppendMissing(string path, IReadOnlyList<string> names, Func<string> generator) =>
         AppendMissing(path, names, _ => generator());
 
+    /// <summary>Gives a name a new random value, in place of the lines that it has. Every other line stays; the file is replaced at once or
+    /// not at all. Throws <see cref="DiagnosticException"/>.</summary>
+    public static void Renew(string path, string name)
+    {
+        try
+        {
+            var target = Path.GetFullPath(
+                File.Exists(path) && File.ResolveLinkTarget(path, returnFinalTarget: true) is { } end ? end.FullName : path
+            );
+            var kept = new StringBuilder();
+            foreach (var line in File.ReadAllLines(target))
+            {
+                var bare = line.TrimStart();
+                bare = bare.StartsWith("export ", StringComparison.Ordinal) ? bare[7..].TrimStart() : bare;
+                if (!bare.StartsWith(name + "=", StringComparison.Ordinal))
+                {
+                    kept.Append(line).Append('\n');
+                }
+            }
+
+            WriteBeside(target, Encoding.UTF8.GetBytes(kept.ToString()), Encoding.UTF8.GetBytes($"{name}={NewSecret()}\n"));
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new DiagnosticException(Diagnostic.Error($"{path} cannot be written", null, exception.Message));
+        }
+    }
+
     private static string[] AppendMissing(string path, IReadOnlyList<string> names, Func<string, string> generator)
     {
         foreach (var name in names)

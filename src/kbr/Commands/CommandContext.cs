@@ -239,6 +239,13 @@ internal sealed class SessionContext(
     // One count for the whole run: a restore has a session before and after its apply.
     private RemoteSteps? _steps;
 
+    /// <summary>The same with another blueprint in the place of the one with its key.</summary>
+    public SessionContext With(IBlueprint blueprint)
+    {
+        IBlueprint[] all = [.. Blueprints.Where(one => one.Key != blueprint.Key), blueprint];
+        return new SessionContext(Providers, all, contributions, Preconditions, Syntax.Connection, connect, Options, Time) { _steps = _steps };
+    }
+
     public Session Open(ParseResult parsed, Terminal terminal)
     {
         var cluster = Load(parsed, terminal);

@@ -32,6 +32,7 @@ internal sealed class PostgresCommands : IBlueprintCommands
             ReliefCommand.Create(context),
             DrillCommand.Create(context),
             RestoreCommand.Create(context),
+            RecoverCommand.Create(context),
             BackupCommand.Create(context),
             BackupsCommand.Create(context),
             MonitoringCommand.Create(context),

@@ -123,5 +123,7 @@ internal sealed class LedgerStore : IConsensusStore
             ];
 
         public override string AddressOf(Host host) => "peer-" + host.Name;
+
+        public override StoreSettings Of(ImmutableArray<Host> members) => this with { Context = Context with { Members = members } };
     }
 }

@@ -1,0 +1,189 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+
+namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
+
+/// <summary>A recovery of a cluster that had lost its majority, as each member that knows of it has it on disk. A lost member that has no
+/// copy has come back as it was: it is stopped and its data is kept aside before it takes part again.</summary>
+/// <param name="Id">Its own name, the time it began, which what is kept aside carries.</param>
+/// <param name="Survivor">The member whose database goes on.</param>
+/// <param name="Others">The other members; their data does not count any more.</param>
+public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<string> Others)
+{
+    private const int Format = 1;
+    private const int MostBytes = 8192;
+    private const string IdFormat = "yyyyMMdd'T'HHmmss'Z'";
+
+    /// <summary>When it began.</summary>
+    public DateTimeOffset Begun => DateTimeOffset.ParseExact(Id, IdFormat, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal);
+
+    /// <summary>The name of a recovery that begins then.</summary>
+    public static string IdOf(DateTimeOffset time) => time.UtcDateTime.ToString(IdFormat, CultureInfo.InvariantCulture);
+
+    /// <summary>The file that has it.</summary>
+    /// <param name="cluster">The cluster's name.</param>
+    public static string PathOf(string cluster) => $"/var/lib/kbr/recover-{cluster}.json";
+
+    /// <summary>Reads it.</summary>
+    /// <param name="cluster">The cluster's name.</param>
+    public static FileRead Read(string cluster) => new(PathOf(cluster));
+
+    /// <summary>A member's copy; null for none.</summary>
+    public static RecoveryJournal? On(string cluster, Snapshot member)
+    {
+        ArgumentNullException.ThrowIfNull(member);
+        return member.Has(Read(cluster)) && member.Get(Read(cluster)) is { } file ? Parse(file.Bytes.Span) : null;
+    }
+
+    /// <summary>The newest that any member knows; null for none.</summary>
+    public static RecoveryJournal? Newest(string cluster, IEnumerable<Snapshot> members)
+    {
+        ArgumentNullException.ThrowIfNull(members);
+        RecoveryJournal? newest = null;
+        foreach (var member in members)
+        {
+            if (On(cluster, member) is { } journal && (newest is null || string.CompareOrdinal(journal.Id, newest.Id) > 0))
+            {
+                newest = journal;
+            }
+        }
+
+        return newest;
+    }
+
+    /// <summary>The members that have come back as they were lost.</summary>
+    /// <param name="cluster">The cluster's name.</param>
+    /// <param name="members">The members that could be read.</param>
+    public static (RecoveryJournal? Journal, ImmutableSortedSet<string> Returned) ReturnedOf(
+        string cluster,
+        IReadOnlyDictionary<string, Snapshot> members
+    )
+    {
+        ArgumentNullException.ThrowIfNull(members);
+        if (Newest(cluster, members.Values) is not { } journal)
+        {
+            return (null, []);
+        }
+
+        var returned = ImmutableSortedSet.CreateBuilder<string>(StringComparer.Ordinal);
+        foreach (var (name, snapshot) in members)
+        {
+            if (journal.Others.Contains(name) && On(cluster, snapshot)?.Id != journal.Id)
+            {
+                returned.Add(name);
+            }
+        }
+
+        return (journal, returned.ToImmutable());
+    }
+
+    /// <summary>The name of what is kept aside of a directory.</summary>
+    public string Aside(string directory) => $"{directory}.lost-{Id}";
+
+    /// <summary>Shell that writes it on a member: beside, synced, renamed.</summary>
+    /// <param name="cluster">The cluster's name.</param>
+    public string Write(string cluster)
+    {
+        var path = Script.Quote(PathOf(cluster));
+        return $"umask 077; mkdir -p /var/lib/kbr; printf '%s\\n' {Script.Quote(Json())} > {path}.new; sync {path}.new; mv -f {path}.new {path}\n";
+    }
+
+    /// <summary>Shell that stops a member for good, and keeps directories of it aside under another name.</summary>
+    /// <param name="container">Its container.</param>
+    /// <param name="unit">Its unit; null for none.</param>
+    /// <param name="mountPoint">Where its volume is mounted; null for nowhere.</param>
+    /// <param name="data">Its data directory, which is not made anew; null where it stays.</param>
+    /// <param name="emptied">Directories that are made anew, empty.</param>
+    public string SetAside(string container, string? unit, string? mountPoint, string? data, IEnumerable<string> emptied)
+    {
+        ArgumentNullException.ThrowIfNull(emptied);
+        var script = new StringBuilder("set -eu\n");
+        if (unit is not null)
+        {
+            script.Append(CultureInfo.InvariantCulture, $"systemctl stop {Script.Quote(unit)} 2>/dev/null || true\n");
+        }
+
+        // Without an answer of Docker Engine's it is not known what runs.
+        var name = Script.Quote(container);
+        script.Append(
+            CultureInfo.InvariantCulture,
+            $$$"""
+            docker version >/dev/null
+            if docker inspect {{{name}}} >/dev/null 2>&1; then
+                docker stop {{{name}}} >/dev/null
+                [ "$(docker inspect -f '{{.State.Running}}' {{{name}}})" = false ]
+            fi
+
+            """
+        );
+        if (mountPoint is not null)
+        {
+            script.Append(
+                CultureInfo.InvariantCulture,
+                $"mountpoint -q {Script.Quote(mountPoint)} || {{ echo {Script.Quote(mountPoint + " is not mounted")} >&2; exit 1; }}\n"
+            );
+        }
+
+        if (data is not null)
+        {
+            var (from, to) = (Script.Quote(data), Script.Quote(Aside(data)));
+            script.Append(CultureInfo.InvariantCulture, $"if [ -e {from} ] && [ ! -e {to} ]; then mv -T {from} {to}; fi\n");
+        }
+
+        foreach (var directory in emptied)
+        {
+            var (from, to) = (Script.Quote(directory), Script.Quote(Aside(directory)));
+            script.Append(
+                CultureInfo.InvariantCulture,
+                $$"""
+                if [ -d {{from}} ] && [ ! -e {{to}} ]; then mv -T {{from}} {{to}}; fi
+                if [ -d {{to}} ] && [ ! -e {{from}} ]; then
+                    install -d -o "$(stat -c %u {{to}})" -g "$(stat -c %g {{to}})" -m "$(stat -c %a {{to}})" {{from}}
+                fi
+
+                """
+            );
+        }
+
+        return script.ToString();
+    }
+
+    /// <summary>Reads its JSON; null where it is none, or says what no kbr wrote.</summary>
+    public static RecoveryJournal? Parse(ReadOnlySpan<byte> bytes)
+    {
+        if (
+            bytes.Length > MostBytes
+            || JsonAnswer.Parse(Encoding.UTF8.GetString(bytes)) is not { } json
+            || json.Number("format") != Format
+            || json.Text("id") is not { } id
+            || !DateTimeOffset.TryParseExact(id, IdFormat, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out _)
+            || json.Text("survivor") is not { } survivor
+            || json.Text("others") is not { } others
+        )
+        {
+            return null;
+        }
+
+        return new RecoveryJournal(id, survivor, [.. others.Split(' ', StringSplitOptions.RemoveEmptyEntries)]);
+    }
+
+    private string Json()
+    {
+        using var stream = new MemoryStream();
+        using (var json = new Utf8JsonWriter(stream))
+        {
+            json.WriteStartObject();
+            json.WriteNumber("format", Format);
+            json.WriteString("id", Id);
+            json.WriteString("survivor", Survivor);
+            json.WriteString("others", string.Join(' ', Others));
+            json.WriteEndObject();
+        }
+
+        return Encoding.UTF8.GetString(stream.ToArray());
+    }
+}

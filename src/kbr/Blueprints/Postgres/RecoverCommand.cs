@@ -1,0 +1,262 @@
+using System.Collections.Immutable;
+using System.CommandLine;
+using KeyBuzz.Reconciler.Applying;
+using KeyBuzz.Reconciler.Cli.Commands;
+using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.PostgresHa.Recovery;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+
+namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
+
+/// <summary><c>kbr recover</c>: lets what is left of a cluster without a majority go on, from one member.</summary>
+internal static class RecoverCommand
+{
+    private const string Word = "recover";
+    private static readonly TimeSpan s_look = TimeSpan.FromSeconds(2);
+
+    public static Command Create(SessionContext context)
+    {
+        var lost = new Option<string[]>("--lost")
+        {
+            Description = "A host that does not answer, and that you have turned off or cut off for good: it must not come back meanwhile.",
+        };
+        var from = new Option<string>("--from") { Description = "The member to recover from; default: the furthest, by timeline, then LSN." };
+        var approve = new Option<bool>("--auto-approve") { Description = "Do not ask for confirmation." };
+        var confirm = new Option<string>("--confirm") { Description = "The cluster's name, which confirms without a question." };
+        var command = new Command(
+            Word,
+            "After the majority was lost: let one surviving member go on alone as the primary, fence the others, and open writes. "
+                + "kbr apply then rebuilds the others."
+        )
+        {
+            lost,
+            from,
+            approve,
+            confirm,
+        }.With([.. context.Options.Hosts, context.Options.LockTimeout]);
+        command.Subcommands.Add(CreateConfirm(context));
+        command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, abort) =>
+            {
+                var json = parsed.Read(context.Options.Json);
+                var given = parsed.Read(confirm);
+                var approved = parsed.Read(approve);
+                var request = new RecoveryRequest([.. parsed.Read(lost) ?? []], parsed.Read(from));
+                var (topology, choice) = await StopAsync(context, parsed, terminal, request, given, approved, json, stop)
+                    .ConfigureAwait(false);
+                var alone = context.With(new PostgresBlueprint { Only = choice.Survivor.Name });
+                // From here on an interruption waits: the members are stopped. The proxies come first: no session reaches another member.
+                string[] proxies =
+                [
+                    .. topology.Proxies.Where(proxy => !request.Lost.Contains(proxy.Name)).Select(proxy => $"config_file.haproxy@{proxy.Name}"),
+                ];
+                foreach (string[] targets in new[] { proxies, [$"*@{choice.Survivor.Name}", $"*@{topology.Scope}"] })
+                {
+                    if (
+                        await ApplyCommand
+                            .ConvergeAsync(alone, parsed, terminal, Word, targets, CancellationToken.None, abort)
+                            .ConfigureAwait(false) != ExitCode.Done
+                    )
+                    {
+                        throw new DiagnosticException(
+                            Diagnostic.Error(
+                                $"{topology.Scope} is not recovered yet: what failed stands above",
+                                remedy: "mend that, then run kbr recover again with the same options, which goes on"
+                            )
+                        );
+                    }
+                }
+
+                RecoverView.ShowEnd(terminal, topology, choice, json);
+                return ExitCode.Done;
+            }));
+        return command;
+    }
+
+    private static Command CreateConfirm(SessionContext context)
+    {
+        var confirm = new Option<string>("--confirm") { Description = "The cluster's name, which confirms without a question." };
+        var command = new Command("confirm", "Remove the data of lost members that was kept aside. There is no way back after it.")
+        {
+            confirm,
+        }.With([.. context.Options.Hosts, context.Options.LockTimeout]);
+        command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
+            {
+                var json = parsed.Read(context.Options.Json);
+                var given = parsed.Read(confirm);
+                await using var session = context.Open(parsed, terminal);
+                var topology = SwitchoverCommand.Topology(session, Word);
+                var policy = session.Cluster.Policies.First(one => one.Group == topology.Scope);
+                var run = new RecoveryRun(topology, policy);
+                var answers = await session
+                    .Fleet.ReadAsync(topology.Members, _ => [RecoveryJournal.Read(topology.Scope)], stop)
+                    .ConfigureAwait(false);
+                if (run.Journal(answers) is null)
+                {
+                    throw new DiagnosticException(Diagnostic.Error($"there is no recovery of {topology.Scope} to confirm"));
+                }
+
+                await using var group = await LockedGroup
+                    .TakeAsync(session.Fleet, topology.Members, [], [], session.Holder(Word), session.Time, stop)
+                    .ConfigureAwait(false);
+                var health = await SwitchoverCommand.Running(session, topology, group).LookAsync(stop).ConfigureAwait(false);
+                if (!health.IsHealthy)
+                {
+                    throw new DiagnosticException(
+                        Diagnostic.Error(
+                            $"{topology.Scope} is not healthy, and what was kept aside may still be needed: "
+                                + string.Join("; ", health.Problems),
+                            remedy: "kbr apply rebuilds the members; then run this again"
+                        )
+                    );
+                }
+
+                Approval.AskForName(terminal, "recover confirm", session.Cluster.Name, given, json, stop);
+                await run.ConfirmAsync(group, stop).ConfigureAwait(false);
+                if (!json)
+                {
+                    terminal.Line($"Removed what was kept aside of {topology.Scope}.");
+                }
+
+                return ExitCode.Done;
+            }));
+        return command;
+    }
+
+    // Reads, chooses, asks, and stops the members, under the locks of all hosts that answer.
+    private static async Task<(PostgresTopology Topology, RecoveryChoice Choice)> StopAsync(
+        SessionContext context,
+        ParseResult parsed,
+        Terminal terminal,
+        RecoveryRequest request,
+        string? given,
+        bool approved,
+        bool json,
+        CancellationToken stop
+    )
+    {
+        await using var session = context.Open(parsed, terminal);
+        var topology = SwitchoverCommand.Topology(session, Word);
+        if (!topology.Store.HasPassword)
+        {
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{topology.Store.Kind.Name} has no password, so a lost member could join the recovered cluster, and outvote it",
+                    remedy: "give it one in cluster.yaml and in the credentials file, then run this again"
+                )
+            );
+        }
+
+        var run = new RecoveryRun(topology, session.Cluster.Policies.First(policy => policy.Group == topology.Scope));
+        var (members, proxies) = await ReadAsync().ConfigureAwait(false);
+        // What can be told without a look at the data.
+        Judge(run.Members(request.Lost, members, proxies), isWhole: false);
+        ImmutableArray<Host> here = [.. topology.Members.Where(member => members[member.Name].Snapshot is not null)];
+        await using var group = await LockedGroup
+            .TakeAsync(
+                session.Fleet,
+                here,
+                topology.Proxies.Where(proxy => proxies[proxy.Name].Snapshot is not null),
+                [],
+                session.Holder(Word),
+                session.Time,
+                stop
+            )
+            .ConfigureAwait(false);
+        // An election may only take its time.
+        Say($"watching {topology.Scope} for {topology.Times.WorstCase.TotalSeconds:0} s: no member may take over by itself");
+        (members, proxies) = await Poll.UntilAsync(
+                ReadAsync,
+                _ => IsServing(),
+                new PollPace(s_look, topology.Times.WorstCase),
+                session.Time,
+                stop
+            )
+            .ConfigureAwait(false);
+        var looked = await run.LookAsync(run.Members(request.Lost, members, proxies), group, stop).ConfigureAwait(false);
+        var choice = Judge(looked, isWhole: true)!;
+        RecoverView.ShowPlan(terminal, topology, choice, looked, request.Lost, json);
+        Approval.AskForName(terminal, Word, session.Cluster.Name, approved ? session.Cluster.Name : given, json, stop);
+        if (!run.HasNewPassword(members))
+        {
+            RenewPassword(context, parsed, topology);
+            Say($"{topology.Store.Kind.Name} has a new password in the credentials file");
+        }
+
+        var journal = run.Journal(members) is { } begun && begun.Survivor == choice.Survivor.Name
+            ? begun
+            : new RecoveryJournal(RecoveryJournal.IdOf(session.Time.GetUtcNow()), choice.Survivor.Name, choice.Others);
+        Say($"stopping {string.Join(" and ", here.Select(member => member.Name))}");
+        await run.StopAsync(journal, group, CancellationToken.None).ConfigureAwait(false);
+        return (topology, choice);
+
+        async Task<(
+            IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)>,
+            IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)>
+        )> ReadAsync()
+        {
+            var reads = run.MemberReads(request.Lost);
+            var ofProxies = run.ProxyReads(request.Lost);
+            members = await session.Fleet.ReadAsync(topology.Members, _ => reads, stop).ConfigureAwait(false);
+            proxies = await session.Fleet.ReadAsync(topology.Proxies, _ => ofProxies, stop).ConfigureAwait(false);
+            return (members, proxies);
+        }
+
+        bool IsServing()
+        {
+            foreach (var member in run.Members(request.Lost, members, proxies))
+            {
+                if (member.IsPrimary || !member.Reached.IsEmpty)
+                {
+                    return true;
+                }
+            }
+
+            return run.StoreLeader(members) is not null;
+        }
+
+        RecoveryChoice? Judge(ImmutableArray<RecoveryMember> all, bool isWhole)
+        {
+            if (isWhole)
+            {
+                return RecoveryChoice.Of(topology.Scope, all, run.Proxies(proxies), run.StoreLeader(members), request);
+            }
+
+            RecoveryChoice.RefuseAtOnce(topology.Scope, all, run.Proxies(proxies), run.StoreLeader(members), request);
+            return null;
+        }
+
+        void Say(string text)
+        {
+            if (json)
+            {
+                terminal.ErrorLine(text);
+            }
+            else
+            {
+                terminal.Line(text);
+            }
+        }
+    }
+
+    // The environment counts before the file.
+    private static void RenewPassword(SessionContext context, ParseResult parsed, PostgresTopology topology)
+    {
+        var name = topology.Store.Kind.PasswordName!;
+        var file = ClusterLoader.ReadCredentialsNeeded(parsed.Read(context.Options.File)!, context.Syntax).Path;
+        if (!string.IsNullOrEmpty(Environment.GetEnvironmentVariable(name)) || !File.Exists(file))
+        {
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{name} must be another one, so that no lost member joins the recovered cluster; it does not come from a file",
+                    remedy: $"set {name} to a new value where it comes from, then run this again"
+                )
+            );
+        }
+
+        CredentialsFile.Renew(file, name);
+    }
+}
