@@ -189,7 +189,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         return new Observation.Present(observed)
         {
             Outsiders = [.. store.MembershipOf(policy)?.Outsiders(storeHealth) ?? []],
-            Warnings = Returned(connection, members)
+            Warnings = ReturnedWarnings(policy, members)
                 ?? members
                 .Where(pair => pair.Value.Has(connection.ContainerRead) && pair.Value.Get(connection.ContainerRead).Status == 404)
                 .ToImmutableSortedDictionary(
@@ -234,19 +234,29 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         };
     }
 
-    // Null for none.
-    private static ImmutableSortedDictionary<string, string>? Returned(
-        ClusterConnection connection,
+    private (RecoveryJournal? Journal, ImmutableSortedSet<string> Returned) ReturnedOf(
+        GroupPolicy policy,
         IReadOnlyDictionary<string, Snapshot> members
     )
     {
-        var (journal, returned) = RecoveryJournal.ReturnedOf(connection.Scope, members);
+        var store = stores.Of(policy);
+        return RecoveryJournal.ReturnedOf(
+            ClusterConnection.Of(policy).Scope,
+            members,
+            snapshot => store.HasDesiredPassword(policy, snapshot) == true
+        );
+    }
+
+    // Null for none.
+    private ImmutableSortedDictionary<string, string>? ReturnedWarnings(GroupPolicy policy, IReadOnlyDictionary<string, Snapshot> members)
+    {
+        var (journal, returned) = ReturnedOf(policy, members);
         return journal is null || returned.IsEmpty
             ? null
             : returned.ToImmutableSortedDictionary(
                 name => name,
                 name =>
-                    $"{name} was lost when {connection.Scope} was recovered from {journal.Survivor} at {journal.Begun:yyyy-MM-dd HH:mm:ss} UTC: "
+                    $"{name} was lost when {policy.Group} was recovered from {journal.Survivor} at {journal.Begun:yyyy-MM-dd HH:mm:ss} UTC: "
                     + $"it is stopped, any data of it is kept aside (.lost-{journal.Id}), and it copies from the primary",
                 StringComparer.Ordinal
             );
@@ -398,7 +408,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
                 name => snapshots.TryGetValue(name, out var snapshot) ? HoldsData(policy, snapshot, marks) : null,
                 StringComparer.Ordinal
             ),
-            Returned = RecoveryJournal.ReturnedOf(connection.Scope, snapshots).Returned,
+            Returned = ReturnedOf(policy, snapshots).Returned,
             BootstrapHost = spec.BootstrapHost,
             Mistaken = IdentityProblemOf(policy, snapshots),
             Silence = TimeSpan.FromTicks(Math.Min(s_silence.Ticks, GateTimeout(policy).Ticks / 2)),

@@ -58,12 +58,15 @@ public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<
     /// <summary>The members that have come back as they were lost.</summary>
     /// <param name="cluster">The cluster's name.</param>
     /// <param name="members">The members that could be read.</param>
+    /// <param name="takesPart">Whether a member was started as one of the recovered cluster, whatever journal it has.</param>
     public static (RecoveryJournal? Journal, ImmutableSortedSet<string> Returned) ReturnedOf(
         string cluster,
-        IReadOnlyDictionary<string, Snapshot> members
+        IReadOnlyDictionary<string, Snapshot> members,
+        Func<Snapshot, bool> takesPart
     )
     {
         ArgumentNullException.ThrowIfNull(members);
+        ArgumentNullException.ThrowIfNull(takesPart);
         if (Newest(cluster, members.Values) is not { } journal)
         {
             return (null, []);
@@ -72,7 +75,7 @@ public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<
         var returned = ImmutableSortedSet.CreateBuilder<string>(StringComparer.Ordinal);
         foreach (var (name, snapshot) in members)
         {
-            if (journal.Others.Contains(name) && On(cluster, snapshot)?.Id != journal.Id)
+            if (journal.Others.Contains(name) && On(cluster, snapshot)?.Id != journal.Id && !takesPart(snapshot))
             {
                 returned.Add(name);
             }

@@ -93,6 +93,12 @@ internal static class CommandExamples
         ["kbr restore look"] = [new("kbr restore look -- -c 'SELECT count(*) FROM orders'", "ask the restored database")],
         ["kbr restore undo"] = [new("kbr restore undo", "give it up, or go back to the former database")],
         ["kbr restore confirm"] = [new("kbr restore confirm", "remove the former database")],
+        ["kbr recover"] =
+        [
+            new("kbr recover --lost db-slave-01 --lost db-slave-02", "both are gone for good: the third goes on, after a question"),
+            new("kbr recover", "all answer, and find no quorum: the furthest goes on"),
+        ],
+        ["kbr recover confirm"] = [new("kbr recover confirm", "remove the old data of members that were lost and came back")],
         ["kbr backup"] = [new("kbr backup --full", "take a full backup now")],
         ["kbr backups"] = [new("kbr backups", "list the backups, and to which second a restore can go")],
         ["kbr backups prove"] = [new("kbr backups prove", "restore to a random second, check it, and remove it again")],

@@ -237,6 +237,8 @@ public sealed class CommandLineTests : LocalCluster
                         ["restore", "look"],
                         ["restore", "undo"],
                         ["restore", "confirm"],
+                        ["recover"],
+                        ["recover", "confirm"],
                         ["backup", "--full"],
                         ["backups"],
                         ["backups", "check"],

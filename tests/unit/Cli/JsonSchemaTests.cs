@@ -1,3 +1,4 @@
+using KeyBuzz.Reconciler.PostgresHa.Recovery;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
@@ -69,6 +70,7 @@ public sealed partial class JsonSchemaTests : LocalCluster
                     "relief",
                     "monitoring_render",
                     "restore",
+                    "recover",
                     "drill",
                     "connect",
                     "images",
@@ -145,6 +147,16 @@ public sealed partial class JsonSchemaTests : LocalCluster
             JsonSchemas.Problems(
                 RestartView.Document("pg", new RestartPlan(waiting, ["db-2"], false, null), ["db-2"], TimeSpan.FromSeconds(7))
             ),
+            Is.Empty
+        );
+    }
+
+    [Test]
+    public void A_recovery_is_valid()
+    {
+        var survivor = new RecoveryMember("db-1") { Data = new SurvivorData("7", 3, 0x3000148) { IsExact = true } };
+        Assert.That(
+            JsonSchemas.Problems(RecoverView.Document("pg", new RecoveryChoice(survivor, [survivor], ["db-2", "db-3"]))),
             Is.Empty
         );
     }

@@ -45,21 +45,7 @@ internal static class RecoverView
     {
         if (json)
         {
-            terminal.Line(JsonView.Document("recover", document =>
-                {
-                    document.WriteString("scope", topology.Scope);
-                    document.WriteString("survivor", choice.Survivor.Name);
-                    document.WriteNumber("timeline", choice.Survivor.Data!.Timeline);
-                    document.WriteString("lsn", choice.Survivor.Data.Position);
-                    document.WriteBoolean("exact", choice.Survivor.Data.IsExact);
-                    document.WriteStartArray("others");
-                    foreach (var other in choice.Others)
-                    {
-                        document.WriteStringValue(other);
-                    }
-
-                    document.WriteEndArray();
-                }));
+            terminal.Line(Document(topology.Scope, choice));
             return;
         }
 
@@ -74,6 +60,24 @@ internal static class RecoverView
             terminal.Line("Commits wait until a standby streams (synchronous: strict).", Terminal.Tone.Changed);
         }
     }
+
+    /// <summary>What was done, as JSON.</summary>
+    public static string Document(string scope, RecoveryChoice choice) =>
+        JsonView.Document("recover", document =>
+            {
+                document.WriteString("scope", scope);
+                document.WriteString("survivor", choice.Survivor.Name);
+                document.WriteNumber("timeline", choice.Survivor.Data!.Timeline);
+                document.WriteString("lsn", choice.Survivor.Data.Position);
+                document.WriteBoolean("exact", choice.Survivor.Data.IsExact);
+                document.WriteStartArray("others");
+                foreach (var other in choice.Others)
+                {
+                    document.WriteStringValue(other);
+                }
+
+                document.WriteEndArray();
+            });
 
     private static string Describe(RecoveryChoice choice, RecoveryMember member)
     {

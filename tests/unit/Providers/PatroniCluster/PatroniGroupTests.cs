@@ -9,6 +9,7 @@ using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Resources;
@@ -82,6 +83,35 @@ internal sealed class PatroniGroupTests
             .With(ProviderBench.Snapshot((RestoreJournal.Read(scope), new FileContent(System.Text.Encoding.UTF8.GetBytes(json)))));
         return _provider.Observe(Resource(), answers) is Observation.Unknown { Remedy: { } remedy }
             && remedy.StartsWith("run kbr restore", StringComparison.Ordinal);
+    }
+
+    // Also where the returned members have elected a primary of their own.
+    [Test]
+    public void Members_that_were_lost_and_came_back_are_set_aside_before_anything_else_and_only_once()
+    {
+        var journal = new RecoveryJournal("20261128T211000Z", "db-1", ["db-2", "db-3"]);
+        var text = journal.Write("pg").Split('\'').First(part => part.StartsWith('{'));
+        var copy = ProviderBench.Snapshot((RecoveryJournal.Read("pg"), new FileContent(System.Text.Encoding.UTF8.GetBytes(text))));
+        var none = ProviderBench.Snapshot((RecoveryJournal.Read("pg"), (FileContent)null));
+        var members = new Dictionary<string, Snapshot>(StringComparer.Ordinal)
+        {
+            ["db-1"] = copy,
+            ["db-2"] = none,
+            ["db-3"] = copy,
+        };
+        var (found, returned) = RecoveryJournal.ReturnedOf("pg", members, _ => false);
+        Assert.That(found?.Survivor, Is.EqualTo("db-1"));
+        Assert.That(returned, Is.EqualTo(new[] { "db-2" }), "db-3 has its copy: it is done");
+        Assert.That(RecoveryJournal.ReturnedOf("pg", members, _ => true).Returned, Is.Empty, "one that takes part is never stopped");
+
+        var two = PatroniHealth.Judge(8008, Healthy(("db-2", Leader("db-2"))), ["db-1", "db-2", "db-3"], long.MaxValue);
+        var view = new ClusterView(["db-1", "db-2", "db-3"], two) { Returned = returned };
+        Assert.That(two.Leaders, Has.Length.EqualTo(2));
+        Assert.That(
+            ClusterPolicy.Next(view, new ClusterIntent(["db-2"], [])),
+            Is.InstanceOf<ClusterStep.SetAside>().With.Property("Members").EqualTo(new[] { "db-2" })
+        );
+        Assert.That(RecoveryJournal.Parse("{\"format\":1,\"id\":\"../x\",\"survivor\":\"a\",\"others\":\"b\"}"u8), Is.Null);
     }
 
     [Test]
