@@ -95,7 +95,7 @@ internal sealed class RecoveryChoiceTests
             Is.EqualTo((3L, "1/04000148", true, "2026-11-29 13:00:00.123456 UTC"))
         );
         var part = SurvivorData.Parse(Control)!;
-        Assert.That((part.Timeline, part.Position, part.IsExact, part.LastCommit), Is.EqualTo((2L, "0/03000100", false, (string)null)));
+        Assert.That((part.Timeline, part.Position, part.IsExact, part.LastCommit), Is.EqualTo((2L, "0/03000100", false, (string?)null)));
         Assert.That(SurvivorData.Parse("none\n"), Is.Null);
     }
 
@@ -120,9 +120,9 @@ internal sealed class RecoveryChoiceTests
         }
     }
 
-    private static string Choice(string members, string lost, params RecoveryProxy[] proxies) => Choice(members, lost, null, proxies);
+    private static string Choice(string members, string lost, params RecoveryProxy[] proxies) => Choice(members, lost, (string?)null, proxies);
 
-    private static string Choice(string members, string lost, string storeLeader, params RecoveryProxy[] proxies)
+    private static string Choice(string members, string lost, string? storeLeader, params RecoveryProxy[] proxies)
     {
         try
         {

@@ -92,7 +92,7 @@ internal sealed class PatroniGroupTests
         var journal = new RecoveryJournal("20261128T211000Z", "db-1", ["db-2", "db-3"]);
         var text = journal.Write("pg").Split('\'').First(part => part.StartsWith('{'));
         var copy = ProviderBench.Snapshot((RecoveryJournal.Read("pg"), new FileContent(System.Text.Encoding.UTF8.GetBytes(text))));
-        var none = ProviderBench.Snapshot((RecoveryJournal.Read("pg"), (FileContent)null));
+        var none = ProviderBench.Snapshot((RecoveryJournal.Read("pg"), (FileContent?)null));
         var members = new Dictionary<string, Snapshot>(StringComparer.Ordinal)
         {
             ["db-1"] = copy,
