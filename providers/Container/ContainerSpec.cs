@@ -84,7 +84,10 @@ internal sealed class ContainerSpec
     public ImmutableArray<string> Tmpfs => [.. _spec.List("tmpfs")];
 
     /// <summary>The name of the old container during a replacement.</summary>
-    public string FormerName => Name + ".kbr-old";
+    public string FormerName => FormerOf(Name);
+
+    /// <summary>The name that the former container of a name has while it is replaced.</summary>
+    public static string FormerOf(string name) => name + ".kbr-old";
 
     public static ContainerSpec Of(Resource resource) => new(resource);
 

@@ -191,14 +191,14 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             Outsiders = [.. store.MembershipOf(policy)?.Outsiders(storeHealth) ?? []],
             Warnings = ReturnedWarnings(policy, members)
                 ?? members
-                .Where(pair => pair.Value.Has(connection.ContainerRead) && pair.Value.Get(connection.ContainerRead).Status == 404)
-                .ToImmutableSortedDictionary(
-                    pair => pair.Key,
-                    pair =>
-                        $"{pair.Key} runs no Patroni: it would become a new member of {connection.Scope}, with a copy of its "
-                        + $"data; remove it from 'postgres.members' if it has another purpose",
-                    StringComparer.Ordinal
-                ),
+                    .Where(pair => pair.Value.Has(connection.ContainerRead) && pair.Value.Get(connection.ContainerRead).Status == 404)
+                    .ToImmutableSortedDictionary(
+                        pair => pair.Key,
+                        pair =>
+                            $"{pair.Key} runs no Patroni: it would become a new member of {connection.Scope}, with a copy of its "
+                            + $"data; remove it from 'postgres.members' if it has another purpose",
+                        StringComparer.Ordinal
+                    ),
             Note = notes.Count == 0 ? null : string.Join("; ", notes),
             Outlook = new ClusterOutlook(
                 new ClusterView([.. health.Members.Select(member => member.Name)], health)
@@ -240,10 +240,8 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
     )
     {
         var store = stores.Of(policy);
-        return RecoveryJournal.ReturnedOf(
-            ClusterConnection.Of(policy).Scope,
-            members,
-            snapshot => store.HasDesiredPassword(policy, snapshot) == true
+        return RecoveryJournal.ReturnedOf(ClusterConnection.Of(policy).Scope, members, snapshot =>
+            store.HasDesiredPassword(policy, snapshot) == true
         );
     }
 

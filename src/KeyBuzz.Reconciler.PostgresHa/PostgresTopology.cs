@@ -193,12 +193,7 @@ public sealed record PostgresTopology
     public PostgresTopology Alone(string member)
     {
         ImmutableArray<Host> members = [.. Members.Where(host => host.Name == member)];
-        return this with
-        {
-            Members = members,
-            PreferredLeader = null,
-            Store = Store.Of(members),
-        };
+        return this with { Members = members, PreferredLeader = null, Store = Store.Of(members) };
     }
 
     /// <summary>The application's database.</summary>

@@ -150,7 +150,10 @@ public sealed class RecoverTests
         Assert.That(confirmed.ExitCode, Is.Zero, confirmed.All);
         foreach (var host in Ha.Members)
         {
-            Assert.That(Lab.OnHost(host, "ls /opt/keybuzz/postgres /opt/keybuzz/postgres/data /var/lib/kbr | grep -E 'lost|recover' || true"), Is.Empty);
+            Assert.That(
+                Lab.OnHost(host, "ls /opt/keybuzz/postgres /opt/keybuzz/postgres/data /var/lib/kbr | grep -E 'lost|recover' || true"),
+                Is.Empty
+            );
         }
     }
 

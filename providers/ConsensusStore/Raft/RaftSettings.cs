@@ -103,7 +103,7 @@ internal sealed record RaftSettings : StoreSettings
     private string Partners(Host member)
     {
         var others = Members
-           .Where(other => other.Name != member.Name)
+            .Where(other => other.Name != member.Name)
             .Select(other => $"\n    - {ConfigText.Quoted(AddressOf(other))}")
             .ToArray();
         return others.Length == 0 ? " []" : string.Concat(others);

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
+using KeyBuzz.Reconciler.Providers.Container;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
@@ -97,6 +98,17 @@ internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, ICon
         }
     }
 
+    // As a replacement leaves it that was interrupted: the member's turn goes on with it, and starts the new container by its unit.
+    private string Replaced
+    {
+        get
+        {
+            var (name, former) = (Script.Quote(_connection.Container), Script.Quote(ContainerSpec.FormerOf(_connection.Container)));
+            return $"if docker inspect {name} >/dev/null 2>&1 && ! docker inspect {former} >/dev/null 2>&1; then "
+                + $"docker rename {name} {former}; fi\n";
+        }
+    }
+
     // The copy of the journal comes last: a member that has it is done.
     private async Task<RolloutTurn> SetAsideAsync(ImmutableArray<string> members, CancellationToken cancellationToken)
     {
@@ -112,6 +124,7 @@ internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, ICon
         {
             var script = new Script(
                 journal.SetAside(_connection.Container, spec.Unit, spec.MountPoint, spec.DataDirectory, store.DirectoriesOf(group))
+                    + Replaced
                     + journal.Write(_connection.Scope)
             )
             {

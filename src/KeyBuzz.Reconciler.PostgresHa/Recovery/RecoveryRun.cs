@@ -182,8 +182,7 @@ public sealed class RecoveryRun(PostgresTopology topology, GroupPolicy policy)
         }
     }
 
-    private static bool Runs(Snapshot member) =>
-        JsonAnswer.Parse(member.Get(s_container).Json)?.At("State")?.Boolean("Running") == true;
+    private static bool Runs(Snapshot member) => JsonAnswer.Parse(member.Get(s_container).Json)?.At("State")?.Boolean("Running") == true;
 
     private Script Look() =>
         new(

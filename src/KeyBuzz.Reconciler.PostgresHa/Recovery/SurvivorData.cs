@@ -24,36 +24,36 @@ public sealed record SurvivorData(string SystemIdentifier, long Timeline, ulong 
     /// <param name="directory">The data directory.</param>
     public static string Look(string directory) =>
         $$"""
-        set -eu
-        export LC_ALL=C
-        [ -e {{directory}}/global/pg_control ] || { echo none; exit 0; }
-        control=$(pg_controldata -D {{directory}})
-        of() { printf '%s\n' "$control" | sed -n "s/^$1: *//p"; }
-        echo "system $(of 'Database system identifier')"
-        echo "checkpoint $(of 'Latest checkpoint location')"
-        echo "recovered $(of 'Minimum recovery ending location')"
-        timeline=$(of "Latest checkpoint's TimeLineID")
-        echo "timeline $timeline"
-        start=$(of "Latest checkpoint's REDO location")
-        size=$(of 'Bytes per WAL segment')
-        newest=$(ls {{directory}}/pg_wal | grep -E '^[0-9A-F]{24}$' | cut -c 1-8 | sort | tail -n 1)
-        [ -n "$newest" ] || exit 0
-        newest=$((0x$newest))
-        if [ "$newest" -gt "$timeline" ]; then
-            # It has followed a later timeline since its last checkpoint; its segments begin with the one where that forked.
-            first=$(ls {{directory}}/pg_wal | grep -E "^$(printf '%08X' "$newest")[0-9A-F]{16}$" | sort | head -n 1)
-            offset=$(( 0x$(echo "$first" | cut -c 17-24) * size ))
-            start=$(printf '%X/%X' "0x$(echo "$first" | cut -c 9-16)" "$offset")
-            timeline=$newest
-        fi
-        pg_waldump -p {{directory}}/pg_wal -t "$timeline" -s "$start" 2>/tmp/end | awk -v timeline="$timeline" '
-            match($0, /lsn: [0-9A-F]+\/[0-9A-F]+/) { last = substr($0, RSTART + 5, RLENGTH - 5) }
-            /rmgr: Transaction/ && match($0, /desc: COMMIT[A-Z_ ]* [0-9-]+ [0-9:.]+ [A-Z]+/) {
-                commit = substr($0, RSTART + 6, RLENGTH - 6); sub(/^COMMIT[A-Z_]* /, "", commit)
-            }
-            END { if (last != "") print "last " timeline " " last; if (commit != "") print "commit " commit }
-        ' || true
-        """;
+            set -eu
+            export LC_ALL=C
+            [ -e {{directory}}/global/pg_control ] || { echo none; exit 0; }
+            control=$(pg_controldata -D {{directory}})
+            of() { printf '%s\n' "$control" | sed -n "s/^$1: *//p"; }
+            echo "system $(of 'Database system identifier')"
+            echo "checkpoint $(of 'Latest checkpoint location')"
+            echo "recovered $(of 'Minimum recovery ending location')"
+            timeline=$(of "Latest checkpoint's TimeLineID")
+            echo "timeline $timeline"
+            start=$(of "Latest checkpoint's REDO location")
+            size=$(of 'Bytes per WAL segment')
+            newest=$(ls {{directory}}/pg_wal | grep -E '^[0-9A-F]{24}$' | cut -c 1-8 | sort | tail -n 1)
+            [ -n "$newest" ] || exit 0
+            newest=$((0x$newest))
+            if [ "$newest" -gt "$timeline" ]; then
+                # It has followed a later timeline since its last checkpoint; its segments begin with the one where that forked.
+                first=$(ls {{directory}}/pg_wal | grep -E "^$(printf '%08X' "$newest")[0-9A-F]{16}$" | sort | head -n 1)
+                offset=$(( 0x$(echo "$first" | cut -c 17-24) * size ))
+                start=$(printf '%X/%X' "0x$(echo "$first" | cut -c 9-16)" "$offset")
+                timeline=$newest
+            fi
+            pg_waldump -p {{directory}}/pg_wal -t "$timeline" -s "$start" 2>/tmp/end | awk -v timeline="$timeline" '
+                match($0, /lsn: [0-9A-F]+\/[0-9A-F]+/) { last = substr($0, RSTART + 5, RLENGTH - 5) }
+                /rmgr: Transaction/ && match($0, /desc: COMMIT[A-Z_ ]* [0-9-]+ [0-9:.]+ [A-Z]+/) {
+                    commit = substr($0, RSTART + 6, RLENGTH - 6); sub(/^COMMIT[A-Z_]* /, "", commit)
+                }
+                END { if (last != "") print "last " timeline " " last; if (commit != "") print "commit " commit }
+            ' || true
+            """;
 
     /// <summary>What <see cref="Look"/> printed; null where there is no database, or it cannot be read.</summary>
     public static SurvivorData? Parse(string text)
@@ -86,7 +86,9 @@ public sealed record SurvivorData(string SystemIdentifier, long Timeline, ulong 
             }
         }
 
-        return system.Length == 0 || timeline == 0 ? null : new SurvivorData(system, timeline, lsn) { IsExact = exact, LastCommit = commit };
+        return system.Length == 0 || timeline == 0
+            ? null
+            : new SurvivorData(system, timeline, lsn) { IsExact = exact, LastCommit = commit };
     }
 
     private static ulong? PositionOf(string text) =>

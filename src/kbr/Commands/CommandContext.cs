@@ -243,7 +243,10 @@ internal sealed class SessionContext(
     public SessionContext With(IBlueprint blueprint)
     {
         IBlueprint[] all = [.. Blueprints.Where(one => one.Key != blueprint.Key), blueprint];
-        return new SessionContext(Providers, all, contributions, Preconditions, Syntax.Connection, connect, Options, Time) { _steps = _steps };
+        return new SessionContext(Providers, all, contributions, Preconditions, Syntax.Connection, connect, Options, Time)
+        {
+            _steps = _steps,
+        };
     }
 
     public Session Open(ParseResult parsed, Terminal terminal)

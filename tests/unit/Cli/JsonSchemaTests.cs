@@ -1,8 +1,8 @@
-using KeyBuzz.Reconciler.PostgresHa.Recovery;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.PostgresHa.Recovery;
 using KeyBuzz.Reconciler.PostgresHa.Status;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
 
@@ -155,10 +155,7 @@ public sealed partial class JsonSchemaTests : LocalCluster
     public void A_recovery_is_valid()
     {
         var survivor = new RecoveryMember("db-1") { Data = new SurvivorData("7", 3, 0x3000148) { IsExact = true } };
-        Assert.That(
-            JsonSchemas.Problems(RecoverView.Document("pg", new RecoveryChoice(survivor, [survivor], ["db-2", "db-3"]))),
-            Is.Empty
-        );
+        Assert.That(JsonSchemas.Problems(RecoverView.Document("pg", new RecoveryChoice(survivor, [survivor], ["db-2", "db-3"]))), Is.Empty);
     }
 
     [Test]

@@ -21,7 +21,11 @@ internal sealed class RecoveryChoiceTests
         "db-2 db-3",
         ExpectedResult = "db-2 is named lost, but it is alive: it could lead the majority"
     )]
-    [TestCase("db-1 1:500!; db-2 1:400; db-3 ?", "db-2 db-3", ExpectedResult = "db-2 is named lost, but its host answers: kbr stops it there itself")]
+    [TestCase(
+        "db-1 1:500!; db-2 1:400; db-3 ?",
+        "db-2 db-3",
+        ExpectedResult = "db-2 is named lost, but its host answers: kbr stops it there itself"
+    )]
     [TestCase("db-1 1:500!; db-2 ?; db-3 ?", "db-2 db-4", ExpectedResult = "--lost names db-4, which is no host of pg")]
     [TestCase("db-1 1:500!*; db-2 ?; db-3 ?", "db-2 db-3", ExpectedResult = "db-1 is the primary of pg: there is nothing to recover")]
     [TestCase(
@@ -120,7 +124,8 @@ internal sealed class RecoveryChoiceTests
         }
     }
 
-    private static string Choice(string members, string lost, params RecoveryProxy[] proxies) => Choice(members, lost, (string?)null, proxies);
+    private static string Choice(string members, string lost, params RecoveryProxy[] proxies) =>
+        Choice(members, lost, (string?)null, proxies);
 
     private static string Choice(string members, string lost, string? storeLeader, params RecoveryProxy[] proxies)
     {

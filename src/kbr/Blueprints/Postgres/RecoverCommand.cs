@@ -24,7 +24,10 @@ internal static class RecoverCommand
         {
             Description = "A host that does not answer, and that you have turned off or cut off for good: it must not come back meanwhile.",
         };
-        var from = new Option<string>("--from") { Description = "The member to recover from; default: the furthest, by timeline, then LSN." };
+        var from = new Option<string>("--from")
+        {
+            Description = "The member to recover from; default: the furthest, by timeline, then LSN.",
+        };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask for confirmation." };
         var confirm = new Option<string>("--confirm") { Description = "The cluster's name, which confirms without a question." };
         var command = new Command(
@@ -51,7 +54,9 @@ internal static class RecoverCommand
                 // From here on an interruption waits: the members are stopped. The proxies come first: no session reaches another member.
                 string[] proxies =
                 [
-                    .. topology.Proxies.Where(proxy => !request.Lost.Contains(proxy.Name)).Select(proxy => $"config_file.haproxy@{proxy.Name}"),
+                    .. topology
+                        .Proxies.Where(proxy => !request.Lost.Contains(proxy.Name))
+                        .Select(proxy => $"config_file.haproxy@{proxy.Name}"),
                 ];
                 foreach (string[] targets in new[] { proxies, [$"*@{choice.Survivor.Name}", $"*@{topology.Scope}"] })
                 {
@@ -186,9 +191,10 @@ internal static class RecoverCommand
             Say($"{topology.Store.Kind.Name} has a new password in the credentials file");
         }
 
-        var journal = run.Journal(members) is { } begun && begun.Survivor == choice.Survivor.Name
-            ? begun
-            : new RecoveryJournal(RecoveryJournal.IdOf(session.Time.GetUtcNow()), choice.Survivor.Name, choice.Others);
+        var journal =
+            run.Journal(members) is { } begun && begun.Survivor == choice.Survivor.Name
+                ? begun
+                : new RecoveryJournal(RecoveryJournal.IdOf(session.Time.GetUtcNow()), choice.Survivor.Name, choice.Others);
         Say($"stopping {string.Join(" and ", here.Select(member => member.Name))}");
         await run.StopAsync(journal, group, CancellationToken.None).ConfigureAwait(false);
         return (topology, choice);

@@ -62,22 +62,21 @@ internal static class RecoverView
     }
 
     /// <summary>What was done, as JSON.</summary>
-    public static string Document(string scope, RecoveryChoice choice) =>
-        JsonView.Document("recover", document =>
+    public static string Document(string scope, RecoveryChoice choice) => JsonView.Document("recover", document =>
+        {
+            document.WriteString("scope", scope);
+            document.WriteString("survivor", choice.Survivor.Name);
+            document.WriteNumber("timeline", choice.Survivor.Data!.Timeline);
+            document.WriteString("lsn", choice.Survivor.Data.Position);
+            document.WriteBoolean("exact", choice.Survivor.Data.IsExact);
+            document.WriteStartArray("others");
+            foreach (var other in choice.Others)
             {
-                document.WriteString("scope", scope);
-                document.WriteString("survivor", choice.Survivor.Name);
-                document.WriteNumber("timeline", choice.Survivor.Data!.Timeline);
-                document.WriteString("lsn", choice.Survivor.Data.Position);
-                document.WriteBoolean("exact", choice.Survivor.Data.IsExact);
-                document.WriteStartArray("others");
-                foreach (var other in choice.Others)
-                {
-                    document.WriteStringValue(other);
-                }
+                document.WriteStringValue(other);
+            }
 
-                document.WriteEndArray();
-            });
+            document.WriteEndArray();
+        });
 
     private static string Describe(RecoveryChoice choice, RecoveryMember member)
     {
@@ -91,10 +90,9 @@ internal static class RecoverView
             return "no database";
         }
 
-        var behind =
-            choice.Behind(member) is { } bytes
-                ? string.Create(CultureInfo.InvariantCulture, $"{bytes} bytes behind the furthest survivor")
-                : "on an older timeline";
+        var behind = choice.Behind(member) is { } bytes
+            ? string.Create(CultureInfo.InvariantCulture, $"{bytes} bytes behind the furthest survivor")
+            : "on an older timeline";
         return string.Create(CultureInfo.InvariantCulture, $"timeline {data.Timeline}, ")
             + (data.IsExact ? "" : "at least ")
             + $"LSN {data.Position}, {behind}; "
