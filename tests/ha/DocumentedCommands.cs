@@ -19,6 +19,7 @@ internal static partial class DocumentedCommands
     private const string Package = "eng/package-test.sh";
     private const string Quickstart = "tests/ha/FreshHosts/QuickstartTests.cs";
     private const string Rebuild = "tests/ha/RebuildTests.cs";
+    private const string Recover = "tests/ha/RecoverTests.cs";
     private const string Restore = "tests/ha/RestoreTests.cs";
     private const string State = "tests/unit/Cli/StateTests.cs";
     private const string Suites = "eng/test.sh";
@@ -70,6 +71,7 @@ internal static partial class DocumentedCommands
         ("systemctl start kbr-proof", BackupFault, "systemctl start kbr-proof"),
         ("cat /run/kbr/kbr-proof.log", BackupFault, "cat /run/kbr/kbr-proof.log"),
         ("kbr restore --to '2026-11-28 21:10:00+01'", Restore, "\"restore\", \"--to\", s_time"),
+        ("./kbr recover --lost db-slave-01 --lost db-slave-02", Recover, "Kbr([\"recover\", .. Lost(), \"--confirm\""),
         ("kbr restore look", Restore, "\"restore\", \"look\""),
         ("kbr restore look -- -c 'SELECT count(*) FROM orders'", Restore, "\"restore\", \"look\", \"--\""),
         ("kbr restore", Restore, "Done(\"restore\", \"--confirm\""),
@@ -242,7 +244,7 @@ internal static partial class DocumentedCommands
     [GeneratedRegex(@"^(?:[A-Z_]+=\S+ )*(?:\./)?kbr ")]
     private static partial Regex Own();
 
-    [GeneratedRegex(@"\bkbr (?:destroy|restore|relief|switchover|restart|drill|import|backup(?!s)|state (?:mv|rm)|unlock .*--end)|\brm ")]
+    [GeneratedRegex(@"\bkbr (?:destroy|restore|recover|relief|switchover|restart|drill|import|backup(?!s)|state (?:mv|rm)|unlock .*--end)|\brm ")]
     private static partial Regex Changes();
 
     [GeneratedRegex("^(?:\\./)?kbr apply(?! .*--auto-approve)( -c .*)?$")]
