@@ -92,7 +92,8 @@ public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<
     public string Write(string cluster)
     {
         var path = Script.Quote(PathOf(cluster));
-        return $"umask 077; mkdir -p /var/lib/kbr; printf '%s\\n' {Script.Quote(Json())} > {path}.new; sync {path}.new; mv -f {path}.new {path}\n";
+        return $"umask 077; mkdir -p /var/lib/kbr; printf '%s\\n' {Script.Quote(Json())} > {path}.new\n"
+            + $"sync {path}.new; mv -f {path}.new {path}\n";
     }
 
     /// <summary>Shell that stops a member for good, and keeps directories of it aside under another name.</summary>

@@ -244,7 +244,9 @@ internal static partial class DocumentedCommands
     [GeneratedRegex(@"^(?:[A-Z_]+=\S+ )*(?:\./)?kbr ")]
     private static partial Regex Own();
 
-    [GeneratedRegex(@"\bkbr (?:destroy|restore|recover|relief|switchover|restart|drill|import|backup(?!s)|state (?:mv|rm)|unlock .*--end)|\brm ")]
+    [GeneratedRegex(
+        @"\bkbr (?:destroy|restore|recover|relief|switchover|restart|drill|import|backup(?!s)|state (?:mv|rm)|unlock .*--end)|\brm "
+    )]
     private static partial Regex Changes();
 
     [GeneratedRegex("^(?:\\./)?kbr apply(?! .*--auto-approve)( -c .*)?$")]

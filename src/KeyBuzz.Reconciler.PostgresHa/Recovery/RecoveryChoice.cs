@@ -23,7 +23,7 @@ public sealed record RecoveryMember(string Name)
     /// <summary>Its database; null where there is none, or the host could not be read.</summary>
     public SurvivorData? Data { get; init; }
 
-    /// <summary>Whether it was a synchronous standby when the store was last reached: it has every commit acknowledged until then.</summary>
+    /// <summary>Whether it was a synchronous standby when the store was last reached.</summary>
     public bool WasSynchronous { get; init; }
 }
 
