@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.LabTests;
 
 namespace KeyBuzz.Reconciler.HaTests;
@@ -23,6 +24,7 @@ public sealed class RecoverTests
         s_survivor = Ha.Members.First(member => member != leader);
         s_lost = [Ha.Members.First(member => member != s_survivor && member != leader), leader];
         Ha.Write("recovered", 50);
+        Ha.Sql(leader, $"GRANT ALL ON recovered TO {Ha.Application}");
     }
 
     [OneTimeTearDown]
@@ -104,7 +106,7 @@ public sealed class RecoverTests
 
     [Test]
     [DependsOnTest(nameof(With_two_of_three_lost_one_command_opens_writes_on_the_survivor_with_every_row_it_had))]
-    public void Old_members_that_come_back_do_not_join_the_recovered_cluster_nor_take_a_row()
+    public void Old_members_that_come_back_do_not_join_the_recovered_cluster_nor_take_a_write_of_a_proxy()
     {
         foreach (var host in s_lost)
         {
@@ -114,6 +116,17 @@ public sealed class RecoverTests
         // By themselves they are the old majority, and may even elect a primary: it must not be one that anybody reaches.
         Lab.Until(() => s_lost.All(Ha.Answers), TimeSpan.FromSeconds(120), "the old members' own start");
         Assert.That(Ha.Sql(s_survivor, "SELECT pg_is_in_recovery()"), Is.EqualTo("f"));
+        var network = Regex.Match(HaSetUp.Workspace.Yaml, @"address: (10\.\d+\.0\.)120").Groups[1].Value;
+        foreach (var number in Enumerable.Range(0, 20))
+        {
+            Lab.OnHost(
+                s_survivor,
+                $"docker exec -e PGPASSWORD={Ha.ApplicationPassword} patroni psql -X -q -v ON_ERROR_STOP=1 -h {network}{11 + (number % 2)} "
+                    + $"-U {Ha.Application} -d {Ha.Database} -c 'INSERT INTO recovered VALUES ({2001 + number})'"
+            );
+        }
+
+        Assert.That(Ha.Sql(s_survivor, Count), Is.EqualTo("80"), "every row that a proxy acknowledged");
         foreach (var host in s_lost)
         {
             Assert.That(Ha.Sql(host, Count), Is.EqualTo("50"), "no row of the recovered cluster, and none of its own");
@@ -121,7 +134,7 @@ public sealed class RecoverTests
     }
 
     [Test]
-    [DependsOnTest(nameof(Old_members_that_come_back_do_not_join_the_recovered_cluster_nor_take_a_row))]
+    [DependsOnTest(nameof(Old_members_that_come_back_do_not_join_the_recovered_cluster_nor_take_a_write_of_a_proxy))]
     public void One_apply_makes_returned_members_replicas_and_keeps_their_old_data_aside_until_confirmed()
     {
         var first = HaSetUp.Workspace.Kbr("apply", "--auto-approve");
@@ -129,7 +142,7 @@ public sealed class RecoverTests
         Assert.That(first.ExitCode, Is.Zero, first.All);
         Assert.That(first.All, Does.Contain("was lost when keybuzz-pg was recovered from " + s_survivor));
 
-        Ha.AllHave("recovered", 60);
+        Ha.AllHave("recovered", 80);
         Ha.AssertHealthy(HaSetUp.Workspace);
         // While the old members led by themselves, nobody could look at what belongs to the whole: its records reach them with the next.
         var plan = HaSetUp.Workspace.Kbr("plan", "--detailed-exitcode");
