@@ -54,6 +54,11 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             "Hosts outside the cluster, by the address they would have in the consensus store."
         ),
         new(
+            PatroniGroupSpec.RecoversKey,
+            AttributeKind.String,
+            "The member that kbr recover brings up alone; unset otherwise."
+        ),
+        new(
             PatroniGroupSpec.BootstrapHostKey,
             AttributeKind.String,
             "The member whose patroni.yml has the bootstrap section: it alone may initialise the cluster."
@@ -143,9 +148,16 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             return other;
         }
 
+        var recovery = RecoveryOf(policy, members, health);
+        if (recovery is RecoveryVerdict.Refused refused)
+        {
+            return new Observation.Unknown(refused.Reason) { Detail = refused.Detail, Remedy = refused.Remedy };
+        }
+
+        var returned = (recovery as RecoveryVerdict.Known)?.Returned ?? [];
         if (!health.Members.Any(member => member.Answers))
         {
-            return new Observation.Absent();
+            return new Observation.Absent { Ahead = returned };
         }
 
         var down = health
@@ -188,8 +200,9 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             .AddRange(store.Observe(policy, storeHealth, others));
         return new Observation.Present(observed)
         {
+            Ahead = returned,
             Outsiders = [.. store.MembershipOf(policy)?.Outsiders(storeHealth) ?? []],
-            Warnings = ReturnedWarnings(policy, members)
+            Warnings = ReturnedWarnings(policy, recovery)
                 ?? members
                     .Where(pair => pair.Value.Has(connection.ContainerRead) && pair.Value.Get(connection.ContainerRead).Status == 404)
                     .ToImmutableSortedDictionary(
@@ -234,30 +247,59 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         };
     }
 
-    private (RecoveryJournal? Journal, ImmutableSortedSet<string> Returned) ReturnedOf(
-        GroupPolicy policy,
-        IReadOnlyDictionary<string, Snapshot> members
-    )
+    // A recovery brings its survivor up by the same policy, alone.
+    private RecoveryVerdict RecoveryOf(GroupPolicy policy, IReadOnlyDictionary<string, Snapshot> members, PatroniHealth health)
     {
+        if (PatroniGroupSpec.Of(policy).Recovers is not null)
+        {
+            return new RecoveryVerdict.None();
+        }
+
         var store = stores.Of(policy);
-        return RecoveryJournal.ReturnedOf(ClusterConnection.Of(policy).Scope, members, snapshot =>
-            store.HasDesiredPassword(policy, snapshot) == true
+        return RecoveryVerdict.Of(
+            ClusterConnection.Of(policy).Scope,
+            members,
+            health.Leaders,
+            snapshot => store.HasDesiredPassword(policy, snapshot)
         );
     }
 
     // Null for none.
-    private ImmutableSortedDictionary<string, string>? ReturnedWarnings(GroupPolicy policy, IReadOnlyDictionary<string, Snapshot> members)
-    {
-        var (journal, returned) = ReturnedOf(policy, members);
-        return journal is null || returned.IsEmpty
-            ? null
-            : returned.ToImmutableSortedDictionary(
+    private static ImmutableSortedDictionary<string, string>? ReturnedWarnings(GroupPolicy policy, RecoveryVerdict recovery) =>
+        recovery is RecoveryVerdict.Known { Journal: var journal, Returned: { IsEmpty: false } returned }
+            ? returned.ToImmutableSortedDictionary(
                 name => name,
                 name =>
                     $"{name} was lost when {policy.Group} was recovered from {journal.Survivor} at {journal.Begun:yyyy-MM-dd HH:mm:ss} UTC: "
                     + $"it is stopped, any data of it is kept aside (.lost-{journal.Id}), and it copies from the primary",
                 StringComparer.Ordinal
-            );
+            )
+            : null;
+
+    /// <inheritdoc />
+    public async Task PrepareAsync(GroupPolicy policy, IGroupAccess access, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        ArgumentNullException.ThrowIfNull(access);
+        var store = stores.Of(policy);
+        var snapshots = await ReadAllAsync(access, [.. Reads(policy)], cancellationToken).ConfigureAwait(false);
+        switch (RecoveryOf(policy, snapshots, Judge(policy, snapshots, snapshots.Keys)))
+        {
+            case RecoveryVerdict.Refused refused:
+                throw new ChangeFailedException($"{refused.Reason} ({refused.Detail}); {refused.Remedy}");
+            case RecoveryVerdict.Known { Journal: var journal, Returned: { IsEmpty: false } returned }:
+                if (
+                    await new ReturnedMembers(policy, access, store)
+                        .SetAsideAsync(journal, [.. returned], needsData: false, cancellationToken)
+                        .ConfigureAwait(false) is
+                    { } trouble
+                )
+                {
+                    throw new ChangeFailedException(trouble);
+                }
+
+                break;
+        }
     }
 
     // A server of another major version refuses to start on the data, and a member made anew with it could not stream from the others.
@@ -398,7 +440,14 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         }
 
         var names = access.Members.Select(member => member.Name).ToList();
-        var view = new ClusterView([.. names], Judge(policy, snapshots, names.Except(state.Left)))
+        var health = Judge(policy, snapshots, names.Except(state.Left));
+        var recovery = RecoveryOf(policy, snapshots, health);
+        if (recovery is RecoveryVerdict.Refused refused)
+        {
+            return new RolloutTurn.Wait($"{refused.Reason}; {refused.Remedy}");
+        }
+
+        var view = new ClusterView([.. names], health)
         {
             Stopped = Those((_, snapshot) => connection.Runs(snapshot) == false),
             HoldsData = names.ToImmutableSortedDictionary(
@@ -406,7 +455,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
                 name => snapshots.TryGetValue(name, out var snapshot) ? HoldsData(policy, snapshot, marks) : null,
                 StringComparer.Ordinal
             ),
-            Returned = ReturnedOf(policy, snapshots).Returned,
+            Recovery = recovery as RecoveryVerdict.Known,
             BootstrapHost = spec.BootstrapHost,
             Mistaken = IdentityProblemOf(policy, snapshots),
             Silence = TimeSpan.FromTicks(Math.Min(s_silence.Ticks, GateTimeout(policy).Ticks / 2)),

@@ -12,6 +12,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <param name="DataDirectory">PostgreSQL's data directory on the hosts; null when it is not known.</param>
 /// <param name="MountPoint">The mount point below it; null for none.</param>
 /// <param name="FormerData">Where a member may have data of an installation by hand; null for nowhere.</param>
+/// <param name="Recovers">The member that a recovery brings up alone; null for no recovery.</param>
 internal sealed record PatroniGroupSpec(
     string? Unit,
     long? Version,
@@ -20,7 +21,8 @@ internal sealed record PatroniGroupSpec(
     long MaxLag,
     string? DataDirectory,
     string? MountPoint,
-    string? FormerData
+    string? FormerData,
+    string? Recovers
 )
 {
     public const string UnitKey = "unit";
@@ -31,6 +33,7 @@ internal sealed record PatroniGroupSpec(
     public const string DataDirectoryKey = "data_directory";
     public const string MountPointKey = "mount_point";
     public const string FormerDataKey = "former_data_directory";
+    public const string RecoversKey = "recovers";
 
     public static PatroniGroupSpec Of(IDeclared declared)
     {
@@ -43,7 +46,8 @@ internal sealed record PatroniGroupSpec(
             spec.Integer(MaxLagKey) ?? PatroniHealth.DefaultMaxLag,
             spec.OptionalString(DataDirectoryKey),
             spec.OptionalString(MountPointKey),
-            spec.OptionalString(FormerDataKey)
+            spec.OptionalString(FormerDataKey),
+            spec.OptionalString(RecoversKey)
         );
     }
 

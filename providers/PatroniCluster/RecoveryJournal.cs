@@ -12,10 +12,13 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <param name="Id">Its own name, the time it began, which what is kept aside carries.</param>
 /// <param name="Survivor">The member whose database goes on.</param>
 /// <param name="Others">The other members; their data does not count any more.</param>
-public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<string> Others)
+/// <param name="IsDone">Whether the survivor has led since; until then the recovery is unfinished.</param>
+public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<string> Others, bool IsDone = false)
 {
     private const int Format = 1;
     private const int MostBytes = 8192;
+    private const string Unfinished = "begun";
+    private const string Done = "done";
     private const string IdFormat = "yyyyMMdd'T'HHmmss'Z'";
 
     /// <summary>When it began.</summary>
@@ -32,11 +35,24 @@ public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<
     /// <param name="cluster">The cluster's name.</param>
     public static FileRead Read(string cluster) => new(PathOf(cluster));
 
-    /// <summary>A member's copy; null for none.</summary>
+    /// <summary>The name of a recovery that begins then, another than any before it has.</summary>
+    /// <param name="time">The time.</param>
+    /// <param name="before">The recovery before it; null for none.</param>
+    public static string IdAfter(DateTimeOffset time, RecoveryJournal? before) =>
+        IdOf(before is not null && time <= before.Begun.AddSeconds(1) ? before.Begun.AddSeconds(1) : time);
+
+    /// <summary>A member's copy; null for none, or one that cannot be understood (<see cref="IsDamaged"/>).</summary>
     public static RecoveryJournal? On(string cluster, Snapshot member)
     {
         ArgumentNullException.ThrowIfNull(member);
         return member.Has(Read(cluster)) && member.Get(Read(cluster)) is { } file ? Parse(file.Bytes.Span) : null;
+    }
+
+    /// <summary>Whether a member has a file that says what no kbr wrote: nobody knows then whether there is a recovery.</summary>
+    public static bool IsDamaged(string cluster, Snapshot member)
+    {
+        ArgumentNullException.ThrowIfNull(member);
+        return member.Has(Read(cluster)) && member.Get(Read(cluster)) is not null && On(cluster, member) is null;
     }
 
     /// <summary>The newest that any member knows; null for none.</summary>
@@ -46,7 +62,7 @@ public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<
         RecoveryJournal? newest = null;
         foreach (var member in members)
         {
-            if (On(cluster, member) is { } journal && (newest is null || string.CompareOrdinal(journal.Id, newest.Id) > 0))
+            if (On(cluster, member) is { } journal && (newest is null || journal.IsAfter(newest)))
             {
                 newest = journal;
             }
@@ -55,34 +71,9 @@ public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<
         return newest;
     }
 
-    /// <summary>The members that have come back as they were lost.</summary>
-    /// <param name="cluster">The cluster's name.</param>
-    /// <param name="members">The members that could be read.</param>
-    /// <param name="takesPart">Whether a member was started as one of the recovered cluster, whatever journal it has.</param>
-    public static (RecoveryJournal? Journal, ImmutableSortedSet<string> Returned) ReturnedOf(
-        string cluster,
-        IReadOnlyDictionary<string, Snapshot> members,
-        Func<Snapshot, bool> takesPart
-    )
-    {
-        ArgumentNullException.ThrowIfNull(members);
-        ArgumentNullException.ThrowIfNull(takesPart);
-        if (Newest(cluster, members.Values) is not { } journal)
-        {
-            return (null, []);
-        }
-
-        var returned = ImmutableSortedSet.CreateBuilder<string>(StringComparer.Ordinal);
-        foreach (var (name, snapshot) in members)
-        {
-            if (journal.Others.Contains(name) && On(cluster, snapshot)?.Id != journal.Id && !takesPart(snapshot))
-            {
-                returned.Add(name);
-            }
-        }
-
-        return (journal, returned.ToImmutable());
-    }
+    /// <summary>Whether it is newer than another, or further.</summary>
+    internal bool IsAfter(RecoveryJournal other) =>
+        string.CompareOrdinal(Id, other.Id) is var order && (order > 0 || (order == 0 && IsDone && !other.IsDone));
 
     /// <summary>The name of what is kept aside of a directory.</summary>
     public string Aside(string directory) => $"{directory}.lost-{Id}";
@@ -96,42 +87,42 @@ public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<
             + $"sync {path}.new; mv -f {path}.new {path}\n";
     }
 
-    /// <summary>Shell that stops a member for good, and keeps directories of it aside under another name.</summary>
+    /// <summary>Shell that stops a member for good. Without Docker Engine nothing runs; one that does not answer is an error.</summary>
     /// <param name="container">Its container.</param>
     /// <param name="unit">Its unit; null for none.</param>
-    /// <param name="mountPoint">Where its volume is mounted; null for nowhere.</param>
-    /// <param name="data">Its data directory, which is not made anew; null where it stays.</param>
-    /// <param name="emptied">Directories that are made anew, empty.</param>
-    public string SetAside(string container, string? unit, string? mountPoint, string? data, IEnumerable<string> emptied)
+    /// <param name="then">Shell for while it is stopped and Docker Engine answers.</param>
+    public static string Stop(string container, string? unit, string then = "")
     {
-        ArgumentNullException.ThrowIfNull(emptied);
-        var script = new StringBuilder("set -eu\n");
-        if (unit is not null)
-        {
-            script.Append(CultureInfo.InvariantCulture, $"systemctl stop {Script.Quote(unit)} 2>/dev/null || true\n");
-        }
-
-        // Without an answer of Docker Engine's it is not known what runs.
         var name = Script.Quote(container);
-        script.Append(
-            CultureInfo.InvariantCulture,
-            $$$"""
-            docker version >/dev/null
-            if docker inspect {{{name}}} >/dev/null 2>&1; then
-                docker stop {{{name}}} >/dev/null
-                [ "$(docker inspect -f '{{.State.Running}}' {{{name}}})" = false ]
+        return "set -eu\n"
+            + (unit is null ? "" : $"systemctl stop {Script.Quote(unit)} 2>/dev/null || true\n")
+            + $$$"""
+            if command -v docker >/dev/null; then
+                docker version >/dev/null
+                if docker inspect {{{name}}} >/dev/null 2>&1; then
+                    docker stop {{{name}}} >/dev/null
+                    [ "$(docker inspect -f '{{.State.Running}}' {{{name}}})" = false ]
+                fi
+                {{{then}}}
             fi
 
-            """
-        );
-        if (mountPoint is not null)
-        {
-            script.Append(
-                CultureInfo.InvariantCulture,
-                $"mountpoint -q {Script.Quote(mountPoint)} || {{ echo {Script.Quote(mountPoint + " is not mounted")} >&2; exit 1; }}\n"
-            );
-        }
+            """;
+    }
 
+    /// <summary>Shell that fails unless a directory is mounted; none where there is nothing to mount.</summary>
+    /// <param name="mountPoint">The directory; null for none.</param>
+    public static string NeedsMount(string? mountPoint) =>
+        mountPoint is null
+            ? ""
+            : $"mountpoint -q {Script.Quote(mountPoint)} || {{ echo {Script.Quote(mountPoint + " is not mounted")} >&2; exit 1; }}\n";
+
+    /// <summary>Shell that keeps directories of a stopped member aside under another name.</summary>
+    /// <param name="data">Its data directory, which is not made anew; null where it stays.</param>
+    /// <param name="emptied">Directories that are made anew, empty.</param>
+    public string SetAside(string? data, IEnumerable<string> emptied)
+    {
+        ArgumentNullException.ThrowIfNull(emptied);
+        var script = new StringBuilder();
         if (data is not null)
         {
             var (from, to) = (Script.Quote(data), Script.Quote(Aside(data)));
@@ -167,12 +158,16 @@ public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<
             || !DateTimeOffset.TryParseExact(id, IdFormat, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out _)
             || json.Text("survivor") is not { } survivor
             || json.Text("others") is not { } others
+            || json.Text("phase") is not (Unfinished or Done)
         )
         {
             return null;
         }
 
-        return new RecoveryJournal(id, survivor, [.. others.Split(' ', StringSplitOptions.RemoveEmptyEntries)]);
+        string[] names = others.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        return survivor.Length == 0 || names.Contains(survivor)
+            ? null
+            : new RecoveryJournal(id, survivor, [.. names], json.Text("phase") == Done);
     }
 
     private string Json()
@@ -185,6 +180,7 @@ public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<
             json.WriteString("id", Id);
             json.WriteString("survivor", Survivor);
             json.WriteString("others", string.Join(' ', Others));
+            json.WriteString("phase", IsDone ? Done : Unfinished);
             json.WriteEndObject();
         }
 

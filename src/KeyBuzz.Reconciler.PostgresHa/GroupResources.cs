@@ -36,6 +36,7 @@ internal sealed class GroupResources(
                 (ClusterIdentity.Attribute, topology.Namespace),
                 ("other_hosts", ResourceFactory.Map(others.Select(host => (topology.Store.AddressOf(host), host.Name)))),
                 ("bootstrap_host", topology.FirstLeader),
+                ("recovers", topology.Recovers),
                 ("mount_point", topology.Volume.MountPoint),
                 ("data_directory", topology.Directories.DataDirectory),
                 ("replication_role", topology.Replication.Name),

@@ -189,11 +189,14 @@ public sealed record PostgresTopology
     /// <summary>The health limits.</summary>
     public required HealthBounds Health { get; init; }
 
+    /// <summary>The member that a recovery brings up alone; null for no recovery.</summary>
+    public string? Recovers { get; init; }
+
     /// <summary>The cluster with one of its members only, until the others are rebuilt. It is none that makes a database.</summary>
     public PostgresTopology Alone(string member)
     {
         ImmutableArray<Host> members = [.. Members.Where(host => host.Name == member)];
-        return this with { Members = members, PreferredLeader = null, Store = Store.Of(members) };
+        return this with { Members = members, PreferredLeader = null, Store = Store.Of(members), Recovers = member };
     }
 
     /// <summary>The application's database.</summary>

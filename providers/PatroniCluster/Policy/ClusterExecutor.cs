@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Applying;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
-using KeyBuzz.Reconciler.Providers.Container;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
@@ -75,8 +74,8 @@ internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, ICon
                     );
                 case ClusterStep.SwitchOver step:
                     return await SwitchOverAsync(step, cancellationToken).ConfigureAwait(false);
-                case ClusterStep.SetAside(var members):
-                    return await SetAsideAsync(members, cancellationToken).ConfigureAwait(false);
+                case ClusterStep.SetAside(var journal, var members):
+                    return await SetAsideAsync(journal, members, cancellationToken).ConfigureAwait(false);
                 case ClusterStep.Start(var members):
                     return new RolloutTurn.Go(members) { Kind = RolloutStepKind.Start };
                 case ClusterStep.StopAll(var members):
@@ -98,47 +97,17 @@ internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, ICon
         }
     }
 
-    // As a replacement leaves it that was interrupted: the member's turn goes on with it, and starts the new container by its unit.
-    private string Replaced
-    {
-        get
-        {
-            var (name, former) = (Script.Quote(_connection.Container), Script.Quote(ContainerSpec.FormerOf(_connection.Container)));
-            return $"if docker inspect {name} >/dev/null 2>&1 && ! docker inspect {former} >/dev/null 2>&1; then "
-                + $"docker rename {name} {former}; fi\n";
-        }
-    }
-
-    // The copy of the journal comes last: a member that has it is done.
-    private async Task<RolloutTurn> SetAsideAsync(ImmutableArray<string> members, CancellationToken cancellationToken)
-    {
-        var read = RecoveryJournal.Read(_connection.Scope);
-        var snapshots = await PatroniGroup.ReadAllAsync(access, [read], cancellationToken).ConfigureAwait(false);
-        if (RecoveryJournal.Newest(_connection.Scope, snapshots.Values) is not { } journal)
-        {
-            return new RolloutTurn.Wait("the journal of the recovery cannot be read");
-        }
-
-        var spec = PatroniGroupSpec.Of(group);
-        foreach (var member in members)
-        {
-            var script = new Script(
-                journal.SetAside(_connection.Container, spec.Unit, spec.MountPoint, spec.DataDirectory, store.DirectoriesOf(group))
-                    + Replaced
-                    + journal.Write(_connection.Scope)
-            )
-            {
-                Deadline = TimeSpan.FromMinutes(5),
-            };
-            var result = await access.RunAsync(member, script, cancellationToken).ConfigureAwait(false);
-            if (result.ExitCode != 0)
-            {
-                return new RolloutTurn.Wait($"{member}: its former data could not be kept aside: {result.Error.Trim()}");
-            }
-        }
-
-        return new RolloutTurn.Wait($"kept the former data of {string.Join(" and ", members)} aside");
-    }
+    private async Task<RolloutTurn> SetAsideAsync(
+        RecoveryJournal journal,
+        ImmutableArray<string> members,
+        CancellationToken cancellationToken
+    ) =>
+        new RolloutTurn.Wait(
+            await new ReturnedMembers(group, access, store)
+                .SetAsideAsync(journal, members, needsData: true, cancellationToken)
+                .ConfigureAwait(false)
+                ?? $"kept the former data of {string.Join(" and ", members)} aside"
+        );
 
     private async Task<RolloutTurn> SwitchOverAsync(ClusterStep.SwitchOver step, CancellationToken cancellationToken)
     {

@@ -19,9 +19,9 @@ public static class ClusterPolicy
         ArgumentNullException.ThrowIfNull(view);
         ArgumentNullException.ThrowIfNull(intent);
         // Whatever they hold or do is of the database that was lost, also where one of them leads.
-        if (view.Returned.Except(intent.Left) is { IsEmpty: false } returned)
+        if (view.Recovery is { } recovery && recovery.Returned.Except(intent.Left) is { IsEmpty: false } returned)
         {
-            return new ClusterStep.SetAside([.. returned]);
+            return new ClusterStep.SetAside(recovery.Journal, [.. returned]);
         }
 
         var step = Refusal(view, intent) ?? Choose(view, intent);

@@ -13,8 +13,9 @@ public abstract record ClusterStep
     public sealed record Look(ClusterFact Fact, ImmutableSortedSet<string> Without) : ClusterStep;
 
     /// <summary>Stop members that were lost and have come back, and keep their data aside.</summary>
+    /// <param name="Journal">The recovery without them.</param>
     /// <param name="Members">The members.</param>
-    public sealed record SetAside(ImmutableArray<string> Members) : ClusterStep;
+    public sealed record SetAside(RecoveryJournal Journal, ImmutableArray<string> Members) : ClusterStep;
 
     /// <summary>Start members that do not run, together: a consensus store elects no leader before a majority runs.</summary>
     /// <param name="Members">The members.</param>

@@ -12,8 +12,8 @@ public sealed record ClusterView(ImmutableArray<string> Names, PatroniHealth Hea
     /// <summary>Members whose container does not run.</summary>
     public ImmutableSortedSet<string> Stopped { get; init; } = [];
 
-    /// <summary>Members that were lost, whose cluster was recovered without them, and that have come back as they were.</summary>
-    public ImmutableSortedSet<string> Returned { get; init; } = [];
+    /// <summary>The recovery that the members know of, and those that have come back as they were lost; null for none.</summary>
+    public RecoveryVerdict.Known? Recovery { get; init; }
 
     /// <summary>Whether each member's data directory holds a database; null where that is not known.</summary>
     public ImmutableSortedDictionary<string, bool?> HoldsData { get; init; } = ImmutableSortedDictionary<string, bool?>.Empty;

@@ -34,6 +34,7 @@ public sealed class Placement(Cluster cluster, ProviderRegistry providers, Surve
         return plan
             .Effective.SelectMany(LocksOf)
             .Concat(plan.BroughtToHealth.SelectMany(group => cluster.HostsOf(group.Policy.Group)))
+            .Concat(plan.Groups.Where(group => !group.Ahead.IsEmpty).SelectMany(group => cluster.HostsOf(group.Policy.Group)))
             .Concat(cluster.Policies.Where(policy => groups.Contains(policy.Group)).SelectMany(policy => policy.Beside));
     }
 
@@ -49,6 +50,9 @@ public sealed class Placement(Cluster cluster, ProviderRegistry providers, Surve
             .Effective.Where(change => LocksOf(change).Any(isMeant))
             .Select(change => change.Address.ToString())
             .Concat(
-                plan.BroughtToHealth.Where(group => cluster.HostsOf(group.Policy.Group).Any(isMeant)).Select(group => group.Policy.Group)
+                plan
+                    .Groups.Where(group => group.BringsToHealth || !group.Ahead.IsEmpty)
+                    .Where(group => cluster.HostsOf(group.Policy.Group).Any(isMeant))
+                    .Select(group => group.Policy.Group)
             );
 }

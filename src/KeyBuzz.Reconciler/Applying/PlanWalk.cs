@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Resources;
 
@@ -34,6 +36,8 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
             log.Skip(change, reason);
         }
 
+        await PrepareAsync().ConfigureAwait(false);
+
         // Resources wait for the health of their group, which waits for other resources: the graph has no cycle.
         var health = plan.Groups.ToDictionary(
             group => group.Address,
@@ -59,6 +63,37 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
         var stopped = await _rollouts.RunAsync(steps).ConfigureAwait(false);
         await Task.WhenAll(steps.Values).ConfigureAwait(false);
         return log.Result() with { Errors = [.. plan.Errors], StoppedRollouts = stopped };
+    }
+
+    // Throws DiagnosticException where a group could not be prepared.
+    private async Task PrepareAsync()
+    {
+        foreach (var group in plan.Groups)
+        {
+            if (group.Ahead.IsEmpty || run.Stop.IsCancellationRequested)
+            {
+                continue;
+            }
+
+            var report = new StepReport(group.Address, 0, run.Progress);
+            try
+            {
+                await group
+                    .Policy.Rules.PrepareAsync(group.Policy, run.AccessOf(group.Policy.Group, report), run.Abort)
+                    .ConfigureAwait(false);
+            }
+            catch (Exception exception) when (exception is ChangeFailedException or HostException)
+            {
+                throw new DiagnosticException(
+                    Diagnostic.Error(
+                        $"{string.Join(" and ", group.Ahead)} could not be prepared; no resource was changed",
+                        detail: exception.Message,
+                        remedy: "mend that, then run it again",
+                        address: group.Address.ToString()
+                    )
+                );
+            }
+        }
     }
 
     private static List<(Address Address, Task<string?> End)> EndsOf(

@@ -29,6 +29,32 @@ internal static class GroupGuards
                 ),
         ];
 
+    /// <summary>An error for each group with work ahead of everything else that a target leaves out: what is targeted may depend on
+    /// it.</summary>
+    public static ImmutableArray<Diagnostic> Ahead(PlanContext context)
+    {
+        var refused = ImmutableArray.CreateBuilder<Diagnostic>();
+        foreach (var policy in context.Input.Graph.Policies.Select(node => node.Policy))
+        {
+            var ahead = context.Input.Options.Destroy
+                ? []
+                : context.Input.Observations.GetValueOrDefault(policy.Address)?.Ahead ?? [];
+            if (!ahead.IsEmpty && !context.Input.Options.Targets.IsEmpty)
+            {
+                refused.Add(
+                    Diagnostic.Error(
+                        $"{string.Join(" and ", ahead)} must be prepared before anything of {policy.Group} changes; nothing is planned",
+                        policy.Location,
+                        remedy: "repeat without --target",
+                        address: policy.Address.ToString()
+                    )
+                );
+            }
+        }
+
+        return refused.ToImmutable();
+    }
+
     /// <summary>An error for each group of which a part would change, where all members change or none, such as for a password that they
     /// share. A target that leaves members out is refused as a whole; members that could not be planned have errors of their own, and the
     /// roll-out does not begin.</summary>

@@ -23,6 +23,9 @@ public sealed record PlannedGroup(GroupPolicy Policy, ImmutableArray<Address> De
     /// <summary>Whether the apply brings the group to health: what comes after the group waits for that.</summary>
     public bool BringsToHealth => Cause is not null;
 
+    /// <summary>Members on which its policy has work before anything else changes.</summary>
+    public ImmutableSortedSet<string> Ahead { get; init; } = [];
+
     /// <summary>How the group differs from a healthy one.</summary>
     public ImmutableArray<AttributeDifference> Differences { get; init; } = [];
 

@@ -52,6 +52,7 @@ public sealed class Planner
         }
 
         Refuse(GroupGuards.ForeignGroups(context));
+        Refuse(GroupGuards.Ahead(context));
         Refuse(GroupGuards.Outsiders(input, decided.Changes));
         decided.Add(context.Scope.UnmatchedPatterns());
         if (input.Options.Import)

@@ -36,6 +36,10 @@ public interface IGroupPolicy : IRollout
     /// <param name="outlooks">What is known of the group now.</param>
     RolloutForecast? Forecast(GroupPolicy policy, RolloutState state, IEnumerable<GroupOutlook> outlooks);
 
+    /// <summary>Work that comes before any change of a plan, idempotent, where <see cref="Observation.Ahead"/> names members: for example
+    /// members are stopped that nothing may send requests to. Throws <see cref="ChangeFailedException"/>; nothing is changed then.</summary>
+    Task PrepareAsync(GroupPolicy policy, IGroupAccess access, CancellationToken cancellationToken) => Task.CompletedTask;
+
     /// <summary>Brings the group to health, idempotently, and returns once it is. Throws <see cref="ChangeFailedException"/> with what to
     /// tell the operator.</summary>
     Task BringToHealthAsync(GroupPolicy policy, IGroupAccess group, CancellationToken cancellationToken);

@@ -11,6 +11,10 @@ public abstract record Observation
     /// asking.</summary>
     public bool ShowsContent => this is Present { IsMounted: true } or Unknown;
 
+    /// <summary>Of a group: members on which its policy has work before anything else changes
+    /// (<see cref="IGroupPolicy.PrepareAsync"/>).</summary>
+    public ImmutableSortedSet<string> Ahead { get; init; } = [];
+
     /// <summary>It is not there.</summary>
     /// <param name="Note">Something the plan should say, or null; for example what a device already holds.</param>
     public sealed record Absent(string? Note = null) : Observation
