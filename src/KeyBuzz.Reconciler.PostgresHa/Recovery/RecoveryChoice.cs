@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Recovery;
 
@@ -23,6 +24,9 @@ public sealed record RecoveryMember(string Name)
     /// <summary>Its database; null where there is none, or the host could not be read.</summary>
     public SurvivorData? Data { get; init; }
 
+    /// <summary>Why its database could not be read, although its host answers; null where it could, or there is none.</summary>
+    public string? Unreadable { get; init; }
+
     /// <summary>Whether it was a synchronous standby when the store was last reached.</summary>
     public bool WasSynchronous { get; init; }
 }
@@ -36,7 +40,11 @@ public sealed record RecoveryProxy(string Name, string? Error, string? Primary);
 /// <summary>What a recovery is asked for.</summary>
 /// <param name="Lost">The hosts that the operator has declared off.</param>
 /// <param name="Member">The member to recover from; null for the best.</param>
-public sealed record RecoveryRequest(ImmutableArray<string> Lost, string? Member);
+public sealed record RecoveryRequest(ImmutableArray<string> Lost, string? Member)
+{
+    /// <summary>The survivor of a recovery that was begun and did not end: it goes on from that one. Null for none.</summary>
+    public string? Begun { get; init; }
+}
 
 /// <summary>The member whose database goes on after a lost majority, or the reason for none. Pure.</summary>
 /// <param name="Survivor">The member.</param>
@@ -44,6 +52,36 @@ public sealed record RecoveryRequest(ImmutableArray<string> Lost, string? Member
 /// <param name="Others">The other members.</param>
 public sealed record RecoveryChoice(RecoveryMember Survivor, ImmutableArray<RecoveryMember> Survivors, ImmutableArray<string> Others)
 {
+    /// <summary>Members whose hosts answer, and whose database could not be read.</summary>
+    public ImmutableArray<string> Unreadable { get; init; } = [];
+
+    /// <summary>Throws <see cref="DiagnosticException"/> where a later look found something else to decide about.</summary>
+    /// <param name="again">The choice by the later look.</param>
+    public void RefuseChanged(RecoveryChoice again)
+    {
+        ArgumentNullException.ThrowIfNull(again);
+        var (before, after) = (Evidence(), again.Evidence());
+        if (before != after)
+        {
+            throw Refused(
+                "the members have changed since the recovery was shown; nothing was changed",
+                $"shown: {before}\nnow: {after}",
+                "run it again"
+            );
+        }
+    }
+
+    private string Evidence()
+    {
+        var text = $"from {Survivor.Name}";
+        foreach (var one in Survivors)
+        {
+            text += string.Create(CultureInfo.InvariantCulture, $"; {one.Name}: timeline {one.Data!.Timeline}, LSN {one.Data.Position}");
+        }
+
+        return Unreadable.IsEmpty ? text : $"{text}; not readable: {string.Join(", ", Unreadable)}";
+    }
+
     /// <summary>How many bytes a member is behind the furthest of the survivors; null where the two are on different timelines, whose
     /// positions are not comparable.</summary>
     public long? Behind(RecoveryMember member)
@@ -58,14 +96,49 @@ public sealed record RecoveryChoice(RecoveryMember Survivor, ImmutableArray<Reco
     {
         ArgumentNullException.ThrowIfNull(lost);
         var all = ImmutableArray.CreateBuilder<string>();
-        var best = Survivors[0];
-        all.Add(
-            Survivors.Length == 1 ? "no other survivor has a database to compare with"
-            : Behind(Survivor) is { } bytes
-                ? string.Create(CultureInfo.InvariantCulture, $"at most {bytes} bytes of WAL that another survivor ({best.Name}) has")
-            : $"everything that {best.Name} has from timeline {best.Data!.Timeline} on"
-        );
-        if (!Survivor.Data!.IsExact)
+        var own = Survivor.Data!;
+        foreach (var other in Survivors)
+        {
+            if (other.Name == Survivor.Name)
+            {
+                continue;
+            }
+
+            var data = other.Data!;
+            if (data.Timeline > own.Timeline)
+            {
+                all.Add($"everything that {other.Name} has from timeline {own.Timeline + 1} on");
+            }
+            else if (data.Timeline < own.Timeline)
+            {
+                all.Add($"unknown: what only {other.Name} has of timeline {data.Timeline}, after {Survivor.Name}'s history left it");
+            }
+            else if (data.Lsn > own.Lsn)
+            {
+                var bound = own.IsExact && data.IsExact ? "at most " : "about ";
+                all.Add(string.Create(CultureInfo.InvariantCulture, $"{bound}{data.Lsn - own.Lsn} bytes of WAL that {other.Name} has"));
+            }
+            else if (!data.IsExact)
+            {
+                all.Add($"unknown: the end of {other.Name}'s WAL could not be read; it may have more than {Survivor.Name}");
+            }
+        }
+
+        foreach (var other in Unreadable)
+        {
+            all.Add($"unknown: what only {other} has, whose database could not be read");
+        }
+
+        if (all.Count == 0)
+        {
+            all.Add(
+                Survivors.Length == 1
+                    ? "no other survivor has a database to compare with"
+                    : "nothing of what the other survivors have"
+            );
+        }
+
+        if (!own.IsExact)
         {
             all.Add($"the end of {Survivor.Name}'s WAL could not be read: it may have more than is shown");
         }
@@ -105,7 +178,20 @@ public sealed record RecoveryChoice(RecoveryMember Survivor, ImmutableArray<Reco
     )
     {
         RefuseAtOnce(scope, members, proxies, storeLeader, request);
-        RefuseStartable(scope, members, request.Lost);
+        if (request.Begun is null)
+        {
+            RefuseStartable(scope, members, request.Lost);
+        }
+        else if (request.Member is { } other && other != request.Begun)
+        {
+            throw Refused(
+                $"a recovery of {scope} from {request.Begun} was begun: it cannot go on from {other}",
+                null,
+                $"run it again without --from; where nothing of {request.Begun} was started, remove its journal first: "
+                    + RecoveryJournal.PathOf(scope)
+            );
+        }
+
         List<RecoveryMember> survivors = [.. members.Where(member => member.Data is not null)];
         survivors.Sort(
             (one, other) =>
@@ -131,10 +217,10 @@ public sealed record RecoveryChoice(RecoveryMember Survivor, ImmutableArray<Reco
             );
         }
 
-        var chosen = request.Member is { } wanted ? survivors.Find(member => member.Name == wanted) : survivors[0];
+        var chosen = (request.Begun ?? request.Member) is { } wanted ? survivors.Find(member => member.Name == wanted) : survivors[0];
         return chosen is null
             ? throw Refused(
-                $"{request.Member} holds no database that can be read",
+                $"{request.Begun ?? request.Member} holds no database that can be read",
                 null,
                 $"members with a database: {string.Join(", ", survivors.Select(member => member.Name))}"
             )
@@ -142,7 +228,10 @@ public sealed record RecoveryChoice(RecoveryMember Survivor, ImmutableArray<Reco
                 chosen,
                 [.. survivors],
                 [.. members.Where(member => member.Name != chosen.Name).Select(member => member.Name)]
-            );
+            )
+            {
+                Unreadable = [.. members.Where(member => member.Unreadable is not null).Select(member => member.Name)],
+            };
     }
 
     /// <summary>Throws <see cref="DiagnosticException"/> for what refuses a recovery whatever the members' data is.</summary>

@@ -96,39 +96,88 @@ public sealed class RecoveryRun(PostgresTopology topology, GroupPolicy policy)
         return health.Leader ?? (health.Counted.IsEmpty ? null : answers.Keys.Order(StringComparer.Ordinal).First());
     }
 
-    /// <summary>Whether every member that was read was started with another password of the store than the desired one.</summary>
-    public bool HasNewPassword(IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> members) =>
-        Read(members) is var answers
-        && (
-            RecoveryJournal.Newest(topology.Scope, answers.Values) is not null
-            || answers.Values.All(snapshot => Store.HasDesiredPassword(policy, snapshot) == false)
-        );
+    /// <summary>Whether every member that was read was started with another password of the store than the desired one, so that the
+    /// desired one may be new. After a recovery nobody can tell: a lost member may have one from before it.</summary>
+    public bool MayHaveNewPassword(IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> members)
+    {
+        if (Journal(members) is { IsDone: true })
+        {
+            return false;
+        }
 
-    /// <summary>The unfinished recovery that a member knows of; null for none.</summary>
-    public RecoveryJournal? Journal(IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> members) =>
-        RecoveryJournal.Newest(topology.Scope, Read(members).Values);
+        foreach (var snapshot in Read(members).Values)
+        {
+            if (Store.HasDesiredPassword(policy, snapshot) != false)
+            {
+                return false;
+            }
+        }
 
-    /// <summary>Looks at the data of each member that can be read. It writes nothing.</summary>
+        return true;
+    }
+
+    /// <summary>The newest recovery that a member knows of; null for none. Throws <see cref="DiagnosticException"/> where a record of one
+    /// cannot be understood.</summary>
+    public RecoveryJournal? Journal(IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> members)
+    {
+        var answers = Read(members);
+        foreach (var (name, snapshot) in answers)
+        {
+            if (RecoveryJournal.IsDamaged(topology.Scope, snapshot))
+            {
+                var refused = RecoveryVerdict.Damaged(topology.Scope, name);
+                throw new DiagnosticException(Diagnostic.Error(refused.Reason, detail: refused.Detail, remedy: refused.Remedy, host: name));
+            }
+        }
+
+        return RecoveryJournal.Newest(topology.Scope, answers.Values);
+    }
+
+    /// <summary>A recovery that was begun and did not end, by its survivor's own word; null for none.</summary>
+    public RecoveryJournal? Unfinished(IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> members) =>
+        Journal(members) is { IsDone: false } journal
+        && Read(members).TryGetValue(journal.Survivor, out var survivor)
+        && RecoveryJournal.On(topology.Scope, survivor)?.Id == journal.Id
+            ? journal
+            : null;
+
+    /// <summary>Looks at the data of each member that can be read. It writes nothing. A member whose data cannot be looked at is no
+    /// survivor, and does not keep another from being one.</summary>
     public async Task<ImmutableArray<RecoveryMember>> LookAsync(
         IReadOnlyCollection<RecoveryMember> members,
         IGroupAccess group,
         CancellationToken cancellationToken
-    ) =>
-        [
-            .. await Task.WhenAll(
-                    members.Select(async member =>
-                        member.Error is not null
-                            ? member
-                            : member with
-                            {
-                                Data = SurvivorData.Parse(
-                                    (await RunAsync(group, member.Name, Look(), cancellationToken).ConfigureAwait(false)).Output
-                                ),
-                            }
-                    )
-                )
-                .ConfigureAwait(false),
-        ];
+    ) => [.. await Task.WhenAll(members.Select(member => LookAsync(member, group, cancellationToken))).ConfigureAwait(false)];
+
+    private async Task<RecoveryMember> LookAsync(RecoveryMember member, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        if (member.Error is not null)
+        {
+            return member;
+        }
+
+        try
+        {
+            var result = await group.RunAsync(member.Name, Look(), cancellationToken).ConfigureAwait(false);
+            return Looked(member, result);
+        }
+        catch (HostException exception)
+        {
+            return member with { Unreadable = exception.Message };
+        }
+    }
+
+    /// <summary>The member as a look at its data shows it.</summary>
+    public static RecoveryMember Looked(RecoveryMember member, ScriptResult result)
+    {
+        ArgumentNullException.ThrowIfNull(member);
+        ArgumentNullException.ThrowIfNull(result);
+        var lines = (result.Error.Trim().Length > 0 ? result.Error : result.Output).Trim().Split('\n');
+        return result.ExitCode != 0 ? member with { Unreadable = lines[^1].Length > 0 ? lines[^1] : $"exit status {result.ExitCode}" }
+            : SurvivorData.Parse(result.Output) is { } data ? member with { Data = data }
+            : result.Output.Trim() == SurvivorData.None ? member
+            : member with { Unreadable = "its control file was not understood" };
+    }
 
     /// <summary>Stops every member that can be reached, and empties the consensus store of the survivor; what it held is kept aside. The
     /// journal is written first: whatever comes back is known by it.</summary>
@@ -142,18 +191,7 @@ public sealed class RecoveryRun(PostgresTopology topology, GroupPolicy policy)
                     RunAsync(
                         group,
                         member.Name,
-                        new Script(
-                            journal.SetAside(
-                                PostgresTopology.PatroniContainer,
-                                PostgresTopology.PatroniContainer + ".service",
-                                topology.Volume.MountPoint,
-                                data: null,
-                                member.Name == journal.Survivor ? topology.Store.Directories.Select(one => one.Path) : []
-                            )
-                                // A pause that was stored would keep it from leading.
-                                + $"sed -i 's/\"pause\": *true/\"pause\":false/' {topology.Directories.DataDirectory}/patroni.dynamic.json "
-                                + "2>/dev/null || true\n"
-                        )
+                        new Script(StopOf(journal, member.Name))
                         {
                             Deadline = (2 * topology.StopTimeout) + TimeSpan.FromMinutes(1),
                         },
@@ -163,6 +201,51 @@ public sealed class RecoveryRun(PostgresTopology topology, GroupPolicy policy)
             )
             .ConfigureAwait(false);
     }
+
+    /// <summary>Notes on the survivor that the recovery is done. Throws <see cref="DiagnosticException"/> where it does not lead.</summary>
+    public async Task EndAsync(RecoveryJournal journal, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(journal);
+        ArgumentNullException.ThrowIfNull(group);
+        var answer = await group
+            .ReadAsync(journal.Survivor, PatroniHealth.Reads(topology.Ports.Rest), cancellationToken)
+            .ConfigureAwait(false);
+        var answers = new Dictionary<string, Snapshot>(StringComparer.Ordinal) { [journal.Survivor] = answer };
+        if (PatroniHealth.Judge(topology.Ports.Rest, answers, [journal.Survivor], long.MaxValue).Leader != journal.Survivor)
+        {
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{journal.Survivor} does not lead {topology.Scope}",
+                    remedy: "mend that, then run kbr recover again with the same options, which goes on",
+                    host: journal.Survivor
+                )
+            );
+        }
+
+        var script = new Script((journal with { IsDone = true }).Write(topology.Scope));
+        await RunAsync(group, journal.Survivor, script, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Gives up a recovery that was begun: removes its journal.</summary>
+    public async Task GiveUpAsync(RecoveryJournal journal, IGroupAccess group, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(journal);
+        ArgumentNullException.ThrowIfNull(group);
+        var script = new Script($"rm -f {RecoveryJournal.PathOf(topology.Scope)}\n");
+        await RunAsync(group, journal.Survivor, script, cancellationToken).ConfigureAwait(false);
+    }
+
+    private string StopOf(RecoveryJournal journal, string member) =>
+        RecoveryJournal.Stop(PostgresTopology.PatroniContainer, PostgresTopology.PatroniContainer + ".service")
+        + (
+            member != journal.Survivor
+                ? ""
+                : RecoveryJournal.NeedsMount(topology.Volume.MountPoint)
+                    + journal.SetAside(data: null, topology.Store.Directories.Select(one => one.Path))
+                    // A pause that was stored would keep it from leading.
+                    + $"sed -i 's/\"pause\": *true/\"pause\":false/' {topology.Directories.DataDirectory}/patroni.dynamic.json "
+                    + "2>/dev/null || true\n"
+        );
 
     /// <summary>Removes what was kept aside on the members, and the journal.</summary>
     public async Task ConfirmAsync(IGroupAccess group, CancellationToken cancellationToken)
@@ -186,7 +269,11 @@ public sealed class RecoveryRun(PostgresTopology topology, GroupPolicy policy)
 
     private Script Look() =>
         new(
-            "docker run --rm --pull never --network none "
+            // Nothing is looked at beside the volume, and nothing is made where there is none.
+            RecoveryJournal.NeedsMount(topology.Volume.MountPoint)
+                + "command -v docker >/dev/null || { echo 'Docker Engine is not installed' >&2; exit 1; }\n"
+                + $"[ -e {topology.Directories.Data} ] || {{ echo {SurvivorData.None}; exit 0; }}\n"
+                + "docker run --rm --pull never --network none "
                 + $"--user {topology.Uid.ToString(CultureInfo.InvariantCulture)}:{topology.Gid.ToString(CultureInfo.InvariantCulture)} "
                 + $"{HostResources.Confined} --tmpfs /tmp:mode=1777,size=16m "
                 + $"-v {topology.Directories.Data}:{topology.Directories.Data}:ro --entrypoint sh {topology.Image.Reference} "

@@ -19,6 +19,9 @@ public sealed record SurvivorData(string SystemIdentifier, long Timeline, ulong 
     /// <summary>The position in PostgreSQL's spelling.</summary>
     public string Position => string.Create(CultureInfo.InvariantCulture, $"{Lsn >> 32:X}/{Lsn & 0xFFFFFFFF:X8}");
 
+    /// <summary>The answer for a data directory without a database.</summary>
+    public const string None = "none";
+
     /// <summary>Shell that reads a data directory and writes nothing, printed as <see cref="Parse"/> reads it; to be run in the members'
     /// image.</summary>
     /// <param name="directory">The data directory.</param>
@@ -26,7 +29,7 @@ public sealed record SurvivorData(string SystemIdentifier, long Timeline, ulong 
         $$"""
             set -eu
             export LC_ALL=C
-            [ -e {{directory}}/global/pg_control ] || { echo none; exit 0; }
+            [ -e {{directory}}/global/pg_control ] || { echo {{None}}; exit 0; }
             control=$(pg_controldata -D {{directory}})
             of() { printf '%s\n' "$control" | sed -n "s/^$1: *//p"; }
             echo "system $(of 'Database system identifier')"

@@ -48,7 +48,7 @@ internal static class RecoverCommand
                 var given = parsed.Read(confirm);
                 var approved = parsed.Read(approve);
                 var request = new RecoveryRequest([.. parsed.Read(lost) ?? []], parsed.Read(from));
-                var (topology, choice) = await StopAsync(context, parsed, terminal, request, given, approved, json, stop)
+                var (topology, choice, journal) = await StopAsync(context, parsed, terminal, request, given, approved, json, stop)
                     .ConfigureAwait(false);
                 var alone = context.With(new PostgresBlueprint { Only = choice.Survivor.Name });
                 // From here on an interruption waits: the members are stopped. The proxies come first: no session reaches another member.
@@ -75,7 +75,8 @@ internal static class RecoverCommand
                     }
                 }
 
-                RecoverView.ShowEnd(terminal, topology, choice, json);
+                await EndAsync(context, parsed, terminal, topology, journal).ConfigureAwait(false);
+                RecoverView.ShowEnd(terminal, topology, choice, request.Lost, json);
                 return ExitCode.Done;
             }));
         return command;
@@ -99,7 +100,7 @@ internal static class RecoverCommand
                 var answers = await session
                     .Fleet.ReadAsync(topology.Members, _ => [RecoveryJournal.Read(topology.Scope)], stop)
                     .ConfigureAwait(false);
-                if (run.Journal(answers) is null)
+                if (run.Journal(answers) is not { } journal)
                 {
                     throw new DiagnosticException(Diagnostic.Error($"there is no recovery of {topology.Scope} to confirm"));
                 }
@@ -120,10 +121,15 @@ internal static class RecoverCommand
                 }
 
                 Approval.AskForName(terminal, "recover confirm", session.Cluster.Name, given, json, stop);
-                await run.ConfirmAsync(group, stop).ConfigureAwait(false);
+                // An unfinished one kept no database aside: the members have gone on by themselves.
+                await (journal.IsDone ? run.ConfirmAsync(group, stop) : run.GiveUpAsync(journal, group, stop)).ConfigureAwait(false);
                 if (!json)
                 {
-                    terminal.Line($"Removed what was kept aside of {topology.Scope}.");
+                    terminal.Line(
+                        journal.IsDone
+                            ? $"Removed what was kept aside of {topology.Scope}."
+                            : $"Gave up the recovery of {topology.Scope} from {journal.Survivor}, which had not ended."
+                    );
                 }
 
                 return ExitCode.Done;
@@ -132,7 +138,7 @@ internal static class RecoverCommand
     }
 
     // Reads, chooses, asks, and stops the members, under the locks of all hosts that answer.
-    private static async Task<(PostgresTopology Topology, RecoveryChoice Choice)> StopAsync(
+    private static async Task<(PostgresTopology Topology, RecoveryChoice Choice, RecoveryJournal Journal)> StopAsync(
         SessionContext context,
         ParseResult parsed,
         Terminal terminal,
@@ -185,19 +191,25 @@ internal static class RecoverCommand
         var choice = Judge(looked, isWhole: true)!;
         RecoverView.ShowPlan(terminal, topology, choice, looked, request.Lost, json);
         Approval.AskForName(terminal, Word, session.Cluster.Name, approved ? session.Cluster.Name : given, json, stop);
-        if (!run.HasNewPassword(members))
+        // The question may have stood for long, and a member or a proxy may serve by now.
+        (members, proxies) = await ReadAsync().ConfigureAwait(false);
+        looked = await run.LookAsync(run.Members(request.Lost, members, proxies), group, stop).ConfigureAwait(false);
+        choice.RefuseChanged(Judge(looked, isWhole: true)!);
+        if (RenewPassword(context, parsed, topology, run.MayHaveNewPassword(members)))
         {
-            RenewPassword(context, parsed, topology);
             Say($"{topology.Store.Kind.Name} has a new password in the credentials file");
         }
 
         var journal =
-            run.Journal(members) is { } begun && begun.Survivor == choice.Survivor.Name
-                ? begun
-                : new RecoveryJournal(RecoveryJournal.IdOf(session.Time.GetUtcNow()), choice.Survivor.Name, choice.Others);
+            run.Unfinished(members)
+            ?? new RecoveryJournal(
+                RecoveryJournal.IdAfter(session.Time.GetUtcNow(), run.Journal(members)),
+                choice.Survivor.Name,
+                choice.Others
+            );
         Say($"stopping {string.Join(" and ", here.Select(member => member.Name))}");
         await run.StopAsync(journal, group, CancellationToken.None).ConfigureAwait(false);
-        return (topology, choice);
+        return (topology, choice, journal);
 
         async Task<(
             IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)>,
@@ -228,7 +240,8 @@ internal static class RecoverCommand
         {
             if (isWhole)
             {
-                return RecoveryChoice.Of(topology.Scope, all, run.Proxies(proxies), run.StoreLeader(members), request);
+                var asked = request with { Begun = run.Unfinished(members)?.Survivor };
+                return RecoveryChoice.Of(topology.Scope, all, run.Proxies(proxies), run.StoreLeader(members), asked);
             }
 
             RecoveryChoice.RefuseAtOnce(topology.Scope, all, run.Proxies(proxies), run.StoreLeader(members), request);
@@ -248,21 +261,49 @@ internal static class RecoverCommand
         }
     }
 
-    // The environment counts before the file.
-    private static void RenewPassword(SessionContext context, ParseResult parsed, PostgresTopology topology)
+    // From here on it is done, also where another member leads later.
+    private static async Task EndAsync(
+        SessionContext context,
+        ParseResult parsed,
+        Terminal terminal,
+        PostgresTopology topology,
+        RecoveryJournal journal
+    )
+    {
+        await using var session = context.Open(parsed, terminal);
+        var run = new RecoveryRun(topology, session.Cluster.Policies.First(policy => policy.Group == topology.Scope));
+        ImmutableArray<Host> survivor = [.. topology.Members.Where(member => member.Name == journal.Survivor)];
+        _ = await session
+            .Fleet.ReadAsync(survivor, _ => PatroniHealth.Reads(topology.Ports.Rest), CancellationToken.None)
+            .ConfigureAwait(false);
+        await using var group = await LockedGroup
+            .TakeAsync(session.Fleet, survivor, [], [], session.Holder(Word), session.Time, CancellationToken.None)
+            .ConfigureAwait(false);
+        await run.EndAsync(journal, group, CancellationToken.None).ConfigureAwait(false);
+    }
+
+    // Always another one: a lost member may know any that was ever used. The environment counts before the file.
+    private static bool RenewPassword(SessionContext context, ParseResult parsed, PostgresTopology topology, bool mayBeNew)
     {
         var name = topology.Store.Kind.PasswordName!;
         var file = ClusterLoader.ReadCredentialsNeeded(parsed.Read(context.Options.File)!, context.Syntax).Path;
         if (!string.IsNullOrEmpty(Environment.GetEnvironmentVariable(name)) || !File.Exists(file))
         {
+            if (mayBeNew)
+            {
+                return false;
+            }
+
             throw new DiagnosticException(
                 Diagnostic.Error(
                     $"{name} must be another one, so that no lost member joins the recovered cluster; it does not come from a file",
-                    remedy: $"set {name} to a new value where it comes from, then run this again"
+                    remedy: $"set {name} to a new value where it comes from, then run this again; after an earlier recovery that is not "
+                        + "confirmed, put it in the credentials file"
                 )
             );
         }
 
         CredentialsFile.Renew(file, name);
+        return true;
     }
 }

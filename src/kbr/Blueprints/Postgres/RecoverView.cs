@@ -19,33 +19,58 @@ internal static class RecoverView
         bool json
     )
     {
-        if (json)
-        {
-            return;
-        }
-
-        terminal.Line($"Recovery of {topology.Scope} from {choice.Survivor.Name}", Terminal.Tone.Bold);
-        terminal.Line();
+        Line($"Recovery of {topology.Scope} from {choice.Survivor.Name}", Terminal.Tone.Bold);
+        Line("", Terminal.Tone.Plain);
         foreach (var member in members)
         {
-            terminal.Line($"Member:  {member.Name}: {Describe(choice, member)}");
+            Line($"Member:  {member.Name}: {Describe(choice, member)}", Terminal.Tone.Plain);
         }
 
         foreach (var loss in choice.Losses(lost, topology.Backup is not null))
         {
-            terminal.Line($"Lost:    {loss}", Terminal.Tone.Removed);
+            Line($"Lost:    {loss}", Terminal.Tone.Removed);
         }
 
-        terminal.Line($"Fenced:  the others do not know {topology.Store.Kind.Name}'s new password, and no proxy sends them sessions");
-        terminal.Line($"Kept:    the data of the others, under another name, until kbr recover confirm");
+        Line(
+            $"Fenced:  the others do not know {topology.Store.Kind.Name}'s new password, and no proxy that answers sends them sessions",
+            Terminal.Tone.Plain
+        );
+        foreach (var proxy in LostProxies(topology, lost))
+        {
+            Line(
+                $"Not fenced: {proxy} has its old haproxy.cfg, and must stay off until kbr apply has rebuilt the others",
+                Terminal.Tone.Changed
+            );
+        }
+
+        Line("Kept:    the data of the others, under another name, until kbr recover confirm", Terminal.Tone.Plain);
+
+        // Standard output is the document's alone.
+        void Line(string text, Terminal.Tone tone)
+        {
+            if (json)
+            {
+                terminal.ErrorLine(text, tone);
+            }
+            else
+            {
+                terminal.Line(text, tone);
+            }
+        }
     }
 
     /// <summary>What was done.</summary>
-    public static void ShowEnd(Terminal terminal, PostgresTopology topology, RecoveryChoice choice, bool json)
+    public static void ShowEnd(
+        Terminal terminal,
+        PostgresTopology topology,
+        RecoveryChoice choice,
+        ImmutableArray<string> lost,
+        bool json
+    )
     {
         if (json)
         {
-            terminal.Line(Document(topology.Scope, choice));
+            terminal.Line(Document(topology.Scope, choice, choice.Losses(lost, topology.Backup is not null)));
             return;
         }
 
@@ -55,6 +80,15 @@ internal static class RecoverView
             $"Next: kbr apply rebuilds {string.Join(" and ", choice.Others)}, each once its host answers again. "
                 + $"Keep the credentials file: {topology.Store.Kind.Name} has a new password in it."
         );
+        foreach (var proxy in LostProxies(topology, lost))
+        {
+            terminal.Line(
+                $"{proxy} must stay off until kbr apply has rebuilt the others: its haproxy.cfg names them still. If it must boot "
+                    + "before that, disconnect its network first.",
+                Terminal.Tone.Changed
+            );
+        }
+
         if (topology.Synchronous == SynchronousMode.Strict)
         {
             terminal.Line("Commits wait until a standby streams (synchronous: strict).", Terminal.Tone.Changed);
@@ -62,7 +96,7 @@ internal static class RecoverView
     }
 
     /// <summary>What was done, as JSON.</summary>
-    public static string Document(string scope, RecoveryChoice choice) => JsonView.Document("recover", document =>
+    public static string Document(string scope, RecoveryChoice choice, IEnumerable<string> losses) => JsonView.Document("recover", document =>
         {
             document.WriteString("scope", scope);
             document.WriteString("survivor", choice.Survivor.Name);
@@ -76,7 +110,17 @@ internal static class RecoverView
             }
 
             document.WriteEndArray();
+            document.WriteStartArray("losses");
+            foreach (var loss in losses)
+            {
+                document.WriteStringValue(loss);
+            }
+
+            document.WriteEndArray();
         });
+
+    private static IEnumerable<string> LostProxies(PostgresTopology topology, ImmutableArray<string> lost) =>
+        topology.Proxies.Where(proxy => lost.Contains(proxy.Name)).Select(proxy => proxy.Name);
 
     private static string Describe(RecoveryChoice choice, RecoveryMember member)
     {
@@ -87,7 +131,7 @@ internal static class RecoverView
 
         if (member.Data is not { } data)
         {
-            return "no database";
+            return member.Unreadable is { } why ? $"no database that can be read: {why}" : "no database";
         }
 
         var behind = choice.Behind(member) is { } bytes
