@@ -1,5 +1,7 @@
+using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Recovery;
 
 namespace KeyBuzz.Reconciler.Tests.PostgresHa;
@@ -59,23 +61,83 @@ internal sealed class RecoveryChoiceTests
         Assert.That(Choice(Left, "db-2 db-3 lb-1", new RecoveryProxy("lb-1", "timed out", null)), Is.EqualTo("db-1"));
     }
 
-    [Test]
-    public void What_is_lost_is_the_bytes_behind_the_furthest_survivor_and_what_only_the_lost_had_is_unknown()
+    // What is lost by going on from the member, of what the others have. '~' is a position that is not exact, '#' no readable database.
+    [TestCase("db-1 1:500!; db-2 1:700!; db-3 ?", "db-1", ExpectedResult = "at most 512 bytes of WAL that db-2 has; +")]
+    [TestCase("db-1 1:500!~; db-2 1:700!; db-3 ?", "db-1", ExpectedResult = "about 512 bytes of WAL that db-2 has; db-1~; +")]
+    [TestCase("db-1 1:500!; db-2 1:700!~; db-3 ?", "db-1", ExpectedResult = "about 512 bytes of WAL that db-2 has; +")]
+    [TestCase("db-1 1:700!; db-2 1:500!~; db-3 ?", "db-1", ExpectedResult = "unknown: the end of db-2's WAL could not be read; +")]
+    [TestCase("db-1 1:700!; db-2 1:500!; db-3 ?", "db-1", ExpectedResult = "nothing of what the other survivors have; +")]
+    [TestCase("db-1 1:700!; db-2 ?; db-3 ?", "db-1", ExpectedResult = "no other survivor has a database to compare with; +")]
+    [TestCase("db-1 1:900!; db-2 2:700!; db-3 ?", "db-2", ExpectedResult = "unknown: what only db-1 has of timeline 1; +")]
+    [TestCase("db-1 1:900!; db-2 2:700!; db-3 ?", "db-1", ExpectedResult = "everything that db-2 has from timeline 2 on; +")]
+    [TestCase("db-1 1:900!; db-2 #; db-3 ?", "db-1", ExpectedResult = "unknown: what only db-2 has; +")]
+    public string What_is_lost_is_said_of_each_survivor_and_of_what_is_unknown(string members, string from)
     {
-        var members = Members("db-1 1:500!; db-2 1:700!; db-3 ?");
-        var choice = RecoveryChoice.Of("pg", members, [], null, new RecoveryRequest(["db-3"], "db-1"));
-        Assert.That(choice.Behind(choice.Survivor), Is.EqualTo(0x200));
-        Assert.That(
-            choice.Losses(["db-3"], hasArchive: false),
-            Is.EqualTo(
-                new[]
-                {
-                    "at most 512 bytes of WAL that another survivor (db-2) has",
-                    "unknown: what only db-3 had, acknowledged commits among it",
-                }
-            )
+        var choice = RecoveryChoice.Of("pg", Members(members), [], null, new RecoveryRequest(Silent(members), from));
+        Assert.That(choice.Others, Does.Not.Contain(from));
+        return string.Join(
+            "; ",
+            choice
+                .Losses(Silent(members), hasArchive: false)
+                .Select(loss =>
+                    loss.EndsWith("acknowledged commits among it", StringComparison.Ordinal) ? "+"
+                    : loss.EndsWith("more than is shown", StringComparison.Ordinal) ? $"{from}~"
+                    : loss.Split(';', ',')[0]
+                )
         );
-        Assert.That(choice.Others, Is.EqualTo(new[] { "db-2", "db-3" }));
+    }
+
+    // It stopped the members itself, and its survivor may already have gone on.
+    [TestCase(null, null, ExpectedResult = "db-2 can be started, and then 2 of 3 members of pg have their data")]
+    [TestCase("db-2", null, ExpectedResult = "db-2")]
+    [TestCase("db-2", "db-2", ExpectedResult = "db-2")]
+    [TestCase("db-2", "db-1", ExpectedResult = "a recovery of pg from db-2 was begun: it cannot go on from db-1")]
+    [TestCase("db-3", null, ExpectedResult = "db-3 holds no database that can be read")]
+    public string A_recovery_that_was_killed_goes_on_from_its_own_survivor(string? begun, string? from)
+    {
+        try
+        {
+            var request = new RecoveryRequest(["db-3"], from) { Begun = begun };
+            return RecoveryChoice.Of("pg", Members("db-1 1:500!; db-2 1:400; db-3 ?"), [], null, request).Survivor.Name;
+        }
+        catch (DiagnosticException exception)
+        {
+            return exception.Diagnostics[0].Summary;
+        }
+    }
+
+    [TestCase("db-1 1:500!; db-2 1:400!; db-3 ?", ExpectedResult = true)]
+    [TestCase("db-1 1:500!; db-2 1:410!; db-3 ?", ExpectedResult = false)]
+    [TestCase("db-1 1:500!; db-2 1:700!; db-3 ?", ExpectedResult = false)]
+    [TestCase("db-1 1:500!; db-2 #; db-3 ?", ExpectedResult = false)]
+    public bool What_changed_while_the_question_stood_is_decided_again(string later)
+    {
+        var shown = Of("db-1 1:500!; db-2 1:400!; db-3 ?");
+        try
+        {
+            shown.RefuseChanged(Of(later));
+            return true;
+        }
+        catch (DiagnosticException exception)
+        {
+            Assert.That(exception.Message, Does.Contain("have changed since the recovery was shown; nothing was changed"));
+            return false;
+        }
+
+        static RecoveryChoice Of(string members) =>
+            RecoveryChoice.Of("pg", Members(members), [], null, new RecoveryRequest(["db-3"], null));
+    }
+
+    [TestCase(0, "none\n", "", ExpectedResult = "no database")]
+    [TestCase(0, "system 7\ncheckpoint 0/500\ntimeline 1\n", "", ExpectedResult = "0/00000500")]
+    [TestCase(0, "", "", ExpectedResult = "its control file was not understood")]
+    [TestCase(1, "", "/opt/x is not mounted\n", ExpectedResult = "/opt/x is not mounted")]
+    [TestCase(125, "", "Unable to find image\ndocker: no such image\n", ExpectedResult = "docker: no such image")]
+    [TestCase(1, "", "", ExpectedResult = "exit status 1")]
+    public string A_look_that_fails_makes_a_member_no_survivor_and_keeps_no_other_from_being_one(int exit, string output, string error)
+    {
+        var member = RecoveryRun.Looked(new RecoveryMember("db-2"), new ScriptResult(exit, output, error));
+        return member.Data?.Position ?? member.Unreadable ?? "no database";
     }
 
     [Test]
@@ -140,22 +202,29 @@ internal sealed class RecoveryChoiceTests
         }
     }
 
+    private static ImmutableArray<string> Silent(string members) =>
+        [.. Members(members).Where(member => member.Error is not null).Select(member => member.Name)];
+
     private static RecoveryMember[] Members(string text) =>
         [
             .. text.Split("; ")
                 .Select(one =>
                 {
                     var (name, what) = (one.Split(' ')[0], one.Split(' ')[1]);
-                    var place = what.TrimEnd('!', '*', '+').Split(':');
+                    var place = what.TrimEnd('!', '*', '+', '~').Split(':');
                     return new RecoveryMember(name)
                     {
                         Error = what.StartsWith('?') ? "timed out" : null,
+                        Unreadable = what.StartsWith('#') ? "its image is not there" : null,
                         Runs = what.Contains('!', StringComparison.Ordinal),
                         IsPrimary = what.Contains('*', StringComparison.Ordinal),
                         Reached = what.Contains('+', StringComparison.Ordinal) ? ["port 8008 of it answers lb-1"] : [],
                         Data =
                             place.Length == 2
-                                ? new SurvivorData("7", long.Parse(place[0]), Convert.ToUInt64(place[1], 16)) { IsExact = true }
+                                ? new SurvivorData("7", long.Parse(place[0]), Convert.ToUInt64(place[1], 16))
+                                {
+                                    IsExact = !what.Contains('~', StringComparison.Ordinal),
+                                }
                                 : null,
                     };
                 }),

@@ -96,6 +96,29 @@ public sealed class GroupPolicyTests : LocalCluster
     }
 
     [Test]
+    public async Task Work_ahead_is_done_before_any_change_and_whatever_fails_it_changes_nothing()
+    {
+        await RunAsync("apply", "--auto-approve");
+        var page = $"{Folder}/host/pool.html";
+        File.WriteAllText(page + ".ahead", "stuck\n");
+        WriteCluster(top: Section.Replace("hello", "bye", StringComparison.Ordinal));
+
+        var targeted = await RunAsync("plan", "--target", "config_file.page@db-1");
+        Assert.That(targeted.Exit, Is.EqualTo(ExitCode.Error));
+        Assert.That(targeted.Error, Does.Contain("db-1 must be prepared before anything of pool changes; nothing is planned"));
+
+        var failed = await RunAsync("apply", "--auto-approve");
+        Assert.That(failed.Exit, Is.EqualTo(ExitCode.Error), failed.Output);
+        Assert.That(failed.Error, Does.Contain("db-1 could not be prepared; no resource was changed").And.Contain("db-1 keeps its mark"));
+        Assert.That(File.ReadAllText(page), Is.EqualTo("hello\n"));
+
+        File.WriteAllText(page + ".ahead", "");
+        var applied = await RunAsync("apply", "--auto-approve");
+        Assert.That(applied.Exit, Is.EqualTo(ExitCode.Done), applied.Output + applied.Error);
+        Assert.That((File.ReadAllText(page + ".found"), File.ReadAllText(page)), Is.EqualTo(("hello\n", "bye\n")));
+    }
+
+    [Test]
     public async Task A_saved_plan_is_out_of_date_once_the_health_of_a_group_is_another()
     {
         await RunAsync("apply", "--auto-approve");

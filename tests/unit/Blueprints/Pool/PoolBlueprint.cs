@@ -60,7 +60,7 @@ internal sealed class PoolPolicy : IGroupPolicy
 
     public string Constraint => "one page at a time";
 
-    public IEnumerable<Read> Reads(GroupPolicy policy) => [Page(policy), Mark(policy)];
+    public IEnumerable<Read> Reads(GroupPolicy policy) => [Page(policy), Mark(policy), Ahead(policy)];
 
     public SortedMap<AttributeValue> Desired(GroupPolicy policy) => Comparable.None.Add("pages", new("all served"));
 
@@ -78,11 +78,28 @@ internal sealed class PoolPolicy : IGroupPolicy
             .ToList();
         return new Observation.Present(
             Comparable.None.Add("pages", new(bad.Count == 0 ? "all served" : $"not served by {string.Join(", ", bad)}"))
-        );
+        )
+        {
+            Ahead = [.. made.Where(member => member.Value.Get(Ahead(policy)) is not null).Select(member => member.Key)],
+        };
     }
 
     public RolloutForecast? Forecast(GroupPolicy policy, RolloutState state, IEnumerable<GroupOutlook> outlooks) =>
         new(policy.Address, [.. state.ToCome.Select(host => new RolloutStep(RolloutStepKind.Restart, [host], ""))], null, "pages flicker");
+
+    // Keeps the page as it was found.
+    public async Task PrepareAsync(GroupPolicy policy, IGroupAccess access, CancellationToken cancellationToken)
+    {
+        foreach (var member in access.Members)
+        {
+            var (page, ahead) = (Script.Quote(Page(policy).Path), Script.Quote(Ahead(policy).Path));
+            var script = new Script($"[ ! -s {ahead} ] || exit 1\ncp {page} {page}.found\nrm {ahead}\n");
+            if ((await access.RunAsync(member.Name, script, cancellationToken).ConfigureAwait(false)).ExitCode != 0)
+            {
+                throw new ChangeFailedException($"{member.Name} keeps its mark");
+            }
+        }
+    }
 
     public async Task BringToHealthAsync(GroupPolicy policy, IGroupAccess group, CancellationToken cancellationToken)
     {
@@ -103,6 +120,8 @@ internal sealed class PoolPolicy : IGroupPolicy
     public TimeSpan GateTimeout(GroupPolicy policy) => TimeSpan.FromSeconds(5);
 
     private static FileRead Page(GroupPolicy policy) => new(policy.Spec.String("page"));
+
+    private static FileRead Ahead(GroupPolicy policy) => new(policy.Spec.String("page") + ".ahead");
 
     private static FileRead Mark(GroupPolicy policy) => new(policy.Spec.String("page") + ".served");
 }

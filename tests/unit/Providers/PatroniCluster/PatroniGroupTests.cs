@@ -87,31 +87,39 @@ internal sealed class PatroniGroupTests
 
     // Also where the returned members have elected a primary of their own.
     [Test]
-    public void Members_that_were_lost_and_came_back_are_set_aside_before_anything_else_and_only_once()
+    public void Members_that_were_lost_and_came_back_are_set_aside_before_anything_else()
     {
-        var journal = new RecoveryJournal("20261128T211000Z", "db-1", ["db-2", "db-3"]);
-        var text = journal.Write("pg").Split('\'').First(part => part.StartsWith('{'));
-        var copy = ProviderBench.Snapshot((RecoveryJournal.Read("pg"), new FileContent(System.Text.Encoding.UTF8.GetBytes(text))));
-        var none = ProviderBench.Snapshot((RecoveryJournal.Read("pg"), (FileContent?)null));
-        var members = new Dictionary<string, Snapshot>(StringComparer.Ordinal)
-        {
-            ["db-1"] = copy,
-            ["db-2"] = none,
-            ["db-3"] = copy,
-        };
-        var (found, returned) = RecoveryJournal.ReturnedOf("pg", members, _ => false);
-        Assert.That(found?.Survivor, Is.EqualTo("db-1"));
-        Assert.That(returned, Is.EqualTo(new[] { "db-2" }), "db-3 has its copy: it is done");
-        Assert.That(RecoveryJournal.ReturnedOf("pg", members, _ => true).Returned, Is.Empty, "one that takes part is never stopped");
-
         var two = PatroniHealth.Judge(8008, Healthy(("db-2", Leader("db-2"))), ["db-1", "db-2", "db-3"], long.MaxValue);
-        var view = new ClusterView(["db-1", "db-2", "db-3"], two) { Returned = returned };
+        var journal = new RecoveryJournal("20261128T211000Z", "db-1", ["db-2", "db-3"], IsDone: true);
+        var view = new ClusterView(["db-1", "db-2", "db-3"], two) { Recovery = new RecoveryVerdict.Known(journal, ["db-2"]) };
         Assert.That(two.Leaders, Has.Length.EqualTo(2));
         Assert.That(
             ClusterPolicy.Next(view, new ClusterIntent(["db-2"], [])),
             Is.InstanceOf<ClusterStep.SetAside>().With.Property("Members").EqualTo(new[] { "db-2" })
         );
-        Assert.That(RecoveryJournal.Parse("{\"format\":1,\"id\":\"../x\",\"survivor\":\"a\",\"others\":\"b\"}"u8), Is.Null);
+    }
+
+    [Test]
+    public void A_recovery_refuses_older_credentials_and_names_returned_members_as_work_ahead_but_not_to_itself()
+    {
+        var answers = Labelled([("db-1", "new"), ("db-2", "old"), ("db-3", "old")]);
+        var scope = Resource().Group;
+        var journal = new RecoveryJournal("20261128T211000Z", "db-1", ["db-2", "db-3"], IsDone: true);
+        var json = journal.Write(scope).Split('\'').First(part => part.StartsWith('{'));
+        answers["db-1"] = answers["db-1"]
+            .With(ProviderBench.Snapshot((RecoveryJournal.Read(scope), new FileContent(System.Text.Encoding.UTF8.GetBytes(json)))));
+
+        var known = _provider.Observe(WithPassword("new"), answers);
+        Assert.That(known.Ahead, Is.EqualTo(new[] { "db-2", "db-3" }));
+        Assert.That(((Observation.Present)known).Warnings["db-2"], Does.Contain("db-2 was lost when"));
+
+        var older = (Observation.Unknown)_provider.Observe(WithPassword("old"), answers);
+        Assert.That(older.Reason, Does.Contain("the credentials file is older than the recovery"));
+        Assert.That(older.Remedy, Does.StartWith("use the credentials file that kbr recover wrote"));
+
+        var recovering = WithPassword("old");
+        recovering = recovering with { Spec = recovering.Spec.With("recovers", "db-1") };
+        Assert.That(_provider.Observe(recovering, answers).Ahead, Is.Empty);
     }
 
     [Test]
