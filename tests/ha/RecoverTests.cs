@@ -1,4 +1,3 @@
-using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.LabTests;
 
 namespace KeyBuzz.Reconciler.HaTests;
@@ -9,11 +8,13 @@ namespace KeyBuzz.Reconciler.HaTests;
 [DependsOnFixture(typeof(SharedDirectoryTests), AllowFailure = true)]
 public sealed class RecoverTests
 {
+    private const string Container = "docker inspect -f '{{.State.Running}}' patroni 2>/dev/null || echo none";
     private const string Count = "SELECT count(*) FROM recovered";
 
     private static string s_credentials = "";
     private static string s_survivor = "";
     private static string[] s_lost = [];
+    private static TrafficWriter[] s_writers = [];
 
     // The survivor is a replica: the primary is among the lost.
     [OneTimeSetUp]
@@ -30,13 +31,19 @@ public sealed class RecoverTests
     [OneTimeTearDown]
     public void Mend()
     {
+        foreach (var writer in s_writers)
+        {
+            writer.Dispose();
+        }
+
         foreach (var host in s_lost)
         {
             Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/on"), host);
         }
 
-        // The next fixtures know RAFT's first password.
+        // The next fixtures know RAFT's first password, and nothing of a recovery.
         HaSetUp.Workspace.Kbr("apply", "--auto-approve");
+        HaSetUp.Workspace.Kbr("recover", "confirm", "--confirm", Ha.Scope);
         Ha.Credentials = s_credentials;
         HaSetUp.Workspace.Apply();
         Ha.Sql(Ha.Leader(), "DROP TABLE IF EXISTS recovered");
@@ -86,6 +93,23 @@ public sealed class RecoverTests
         );
         Assert.That(asked.Error, Does.Contain("recover was not confirmed; nothing was changed"));
 
+        // Killed once it has stopped the survivor, it goes on with the same options.
+        using (var killed = HaSetUp.Workspace.Start(["recover", .. Lost(), "--confirm", Ha.Scope]))
+        {
+            Lab.Until(
+                () => killed.HasExited || Lab.OnHost(s_survivor, Container).Trim() != "true",
+                TimeSpan.FromMinutes(5),
+                "kbr recover stops the survivor"
+            );
+            killed.Kill();
+            killed.WaitForExit(10_000);
+        }
+
+        Assert.That(Lab.OnHost(s_survivor, $"cat /var/lib/kbr/recover-{Ha.Scope}.json"), Does.Contain("\"phase\":\"begun\""));
+        var early = HaSetUp.Workspace.Kbr("plan");
+        Assert.That(early.ExitCode, Is.EqualTo(1), early.All);
+        Assert.That(early.Error, Does.Contain($"a recovery of keybuzz-pg from {s_survivor} is unfinished"));
+
         var done = HaSetUp.Workspace.Kbr(["recover", .. Lost(), "--confirm", Ha.Scope]);
         TestContext.Out.WriteLine(done.All);
         Assert.That(done.ExitCode, Is.Zero, done.All);
@@ -102,12 +126,32 @@ public sealed class RecoverTests
 
         var again = HaSetUp.Workspace.Kbr(["recover", .. Lost(), "--auto-approve"]);
         Assert.That(again.Error, Does.Contain($"{s_survivor} is the primary of keybuzz-pg: there is nothing to recover"));
+        Assert.That(Lab.OnHost(s_survivor, $"cat /var/lib/kbr/recover-{Ha.Scope}.json"), Does.Contain("\"phase\":\"done\""));
     }
 
     [Test]
     [DependsOnTest(nameof(With_two_of_three_lost_one_command_opens_writes_on_the_survivor_with_every_row_it_had))]
+    public void Neither_older_credentials_nor_an_apply_while_the_lost_may_still_come_back_undo_it()
+    {
+        var recovered = Ha.Credentials;
+        Ha.Credentials = s_credentials;
+        var older = HaSetUp.Workspace.Kbr("apply", "--auto-approve");
+        Ha.Credentials = recovered;
+        Assert.That(older.ExitCode, Is.EqualTo(1), older.All);
+        Assert.That(older.Error, Does.Contain("the credentials file is older than the recovery of keybuzz-pg"));
+
+        var early = HaSetUp.Workspace.Kbr("apply", "--auto-approve");
+        Assert.That(early.ExitCode, Is.EqualTo(1), early.All);
+        Assert.That(early.Error, Does.Contain("are enough to elect a primary of the database that was lost"));
+        Assert.That(Ha.Sql(s_survivor, "SELECT pg_is_in_recovery()"), Is.EqualTo("f"));
+    }
+
+    [Test]
+    [DependsOnTest(nameof(Neither_older_credentials_nor_an_apply_while_the_lost_may_still_come_back_undo_it))]
     public void Old_members_that_come_back_do_not_join_the_recovered_cluster_nor_take_a_write_of_a_proxy()
     {
+        // They write until the old members are replicas: whatever was acknowledged is then on the survivor's line.
+        s_writers = [TrafficWriter.Start("recover_direct", keepsSession: false), TrafficWriter.Start("recover_pooled", TrafficWriter.Pooled)];
         foreach (var host in s_lost)
         {
             Lab.Command("on", host);
@@ -116,17 +160,11 @@ public sealed class RecoverTests
         // By themselves they are the old majority, and may even elect a primary: it must not be one that anybody reaches.
         Lab.Until(() => s_lost.All(Ha.Answers), TimeSpan.FromSeconds(120), "the old members' own start");
         Assert.That(Ha.Sql(s_survivor, "SELECT pg_is_in_recovery()"), Is.EqualTo("f"));
-        var network = Regex.Match(HaSetUp.Workspace.Yaml, @"address: (10\.\d+\.0\.)120").Groups[1].Value;
-        foreach (var number in Enumerable.Range(0, 20))
+        foreach (var writer in s_writers)
         {
-            Lab.OnHost(
-                s_survivor,
-                $"docker exec -e PGPASSWORD={Ha.ApplicationPassword} patroni psql -X -q -v ON_ERROR_STOP=1 -h {network}{11 + (number % 2)} "
-                    + $"-U {Ha.Application} -d {Ha.Database} -c 'INSERT INTO recovered VALUES ({2001 + number})'"
-            );
+            writer.UntilAcknowledged(50, TimeSpan.FromSeconds(60));
         }
 
-        Assert.That(Ha.Sql(s_survivor, Count), Is.EqualTo("80"), "every row that a proxy acknowledged");
         foreach (var host in s_lost)
         {
             Assert.That(Ha.Sql(host, Count), Is.EqualTo("50"), "no row of the recovered cluster, and none of its own");
@@ -142,7 +180,15 @@ public sealed class RecoverTests
         Assert.That(first.ExitCode, Is.Zero, first.All);
         Assert.That(first.All, Does.Contain("was lost when keybuzz-pg was recovered from " + s_survivor));
 
-        Ha.AllHave("recovered", 80);
+        foreach (var writer in s_writers)
+        {
+            var report = writer.Stop();
+            TestContext.Out.WriteLine(report);
+            Assert.That(report.Lost, Is.Empty, report.ToString());
+            Assert.That(report.Servers, Has.Count.EqualTo(1), "one member took writes: " + report);
+        }
+
+        Ha.AllHave("recovered", 60);
         Ha.AssertHealthy(HaSetUp.Workspace);
         // While the old members led by themselves, nobody could look at what belongs to the whole: its records reach them with the next.
         var plan = HaSetUp.Workspace.Kbr("plan", "--detailed-exitcode");
@@ -152,6 +198,41 @@ public sealed class RecoverTests
         foreach (var host in s_lost)
         {
             Assert.That(Lab.OnHost(host, "ls -d /opt/keybuzz/postgres/data/*.lost-*/PG_VERSION"), Is.Not.Empty);
+        }
+
+    }
+
+    // The same two are lost again, and the password of the first recovery is known to them.
+    [Test]
+    [DependsOnTest(nameof(One_apply_makes_returned_members_replicas_and_keeps_their_old_data_aside_until_confirmed))]
+    public void A_second_recovery_before_the_first_is_confirmed_has_a_fence_of_its_own()
+    {
+        var first = Ha.Credentials;
+        foreach (var host in s_lost)
+        {
+            Lab.Command("off", "--crash", host);
+        }
+
+        Outcome again = null;
+        Lab.Until(
+            () => (again = HaSetUp.Workspace.Kbr(["recover", .. Lost(), "--auto-approve"])).ExitCode == 0,
+            TimeSpan.FromSeconds(180),
+            () => again.All
+        );
+        Assert.That(Ha.Credentials, Is.Not.EqualTo(first), "a new password");
+        foreach (var host in s_lost)
+        {
+            Lab.Command("on", host);
+        }
+
+        Lab.Until(() => s_lost.All(Ha.Answers), TimeSpan.FromSeconds(120), "the old members' own start");
+        Assert.That(Ha.Sql(s_survivor, "SELECT pg_is_in_recovery()"), Is.EqualTo("f"));
+        var apply = HaSetUp.Workspace.Kbr("apply", "--auto-approve");
+        Assert.That(apply.ExitCode, Is.Zero, apply.All);
+        Ha.AssertHealthy(HaSetUp.Workspace);
+        foreach (var host in s_lost)
+        {
+            Assert.That(Lab.OnHost(host, "ls -d /opt/keybuzz/postgres/data/*.lost-* | wc -l").Trim(), Is.EqualTo("2"));
         }
 
         var confirmed = HaSetUp.Workspace.Kbr("recover", "confirm", "--confirm", Ha.Scope);
