@@ -70,7 +70,8 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
     {
         foreach (var group in plan.Groups)
         {
-            if (group.Ahead.IsEmpty || run.Stop.IsCancellationRequested)
+            // An import writes nothing but records.
+            if (group.Ahead.IsEmpty || plan.Options.Import || run.Stop.IsCancellationRequested)
             {
                 continue;
             }
