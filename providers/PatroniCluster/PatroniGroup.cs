@@ -270,8 +270,8 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             ? returned.ToImmutableSortedDictionary(
                 name => name,
                 name =>
-                    $"{name} was lost when {policy.Group} was recovered from {journal.Survivor} at {journal.Begun:yyyy-MM-dd HH:mm:ss} UTC: "
-                    + $"it is stopped, any data of it is kept aside (.lost-{journal.Id}), and it copies from the primary",
+                    $"{name} was lost when {policy.Group} was recovered from {journal.Survivor} at "
+                    + $"{journal.Begun:yyyy-MM-dd HH:mm:ss} UTC: it is stopped, any data of it is kept aside (.lost-{journal.Id}), and it copies from the primary",
                 StringComparer.Ordinal
             )
             : null;

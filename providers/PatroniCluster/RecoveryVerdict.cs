@@ -111,7 +111,7 @@ public abstract record RecoveryVerdict
         if (password is null && returned.Count > 0)
         {
             return new Refused(
-                $"whether {string.Join(" and ", returned)} {(returned.Count == 1 ? "belongs" : "belong")} to the recovered {cluster} is unknown",
+                $"it is unknown whether {string.Join(" and ", returned)} took part in the recovered {cluster}",
                 $"{about}; the container of {journal.Survivor}, which tells the password of the consensus store, is not there",
                 $"bring {journal.Survivor} back"
             );

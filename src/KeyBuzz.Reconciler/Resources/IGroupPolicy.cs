@@ -37,7 +37,8 @@ public interface IGroupPolicy : IRollout
     RolloutForecast? Forecast(GroupPolicy policy, RolloutState state, IEnumerable<GroupOutlook> outlooks);
 
     /// <summary>Work that comes before any change of a plan, idempotent, where <see cref="Observation.Ahead"/> names members: for example
-    /// members are stopped that nothing may send requests to. Throws <see cref="ChangeFailedException"/>; nothing is changed then.</summary>
+    /// members are stopped that nothing may send requests to. Throws <see cref="ChangeFailedException"/>; nothing is changed
+    /// then.</summary>
     Task PrepareAsync(GroupPolicy policy, IGroupAccess access, CancellationToken cancellationToken) => Task.CompletedTask;
 
     /// <summary>Brings the group to health, idempotently, and returns once it is. Throws <see cref="ChangeFailedException"/> with what to

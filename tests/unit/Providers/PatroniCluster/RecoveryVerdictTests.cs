@@ -27,7 +27,7 @@ internal sealed class RecoveryVerdictTests
     [TestCase("db-1 b+; db-2 -~; db-3 -~", "", ExpectedResult = "a recovery of pg from db-1 is unfinished")]
     [TestCase("db-1 b+; db-2 -+; db-3 -+", "db-2", ExpectedResult = "a recovery of pg from db-1 is unfinished")]
     [TestCase("db-1 b+; db-2 -~; db-3 -~", "db-1", ExpectedResult = "aside db-2, db-3", Description = "it leads: only the note is missing")]
-    [TestCase("db-1 d?; db-2 -~; db-3 d+", "db-3", ExpectedResult = "whether db-2 belongs to the recovered pg is unknown")]
+    [TestCase("db-1 d?; db-2 -~; db-3 d+", "db-3", ExpectedResult = "it is unknown whether db-2 took part in the recovered pg")]
     [TestCase("db-1 d+", "db-1", ExpectedResult = "db-2 and db-3 cannot be read")]
     [TestCase("db-1 d+; db-2 -~", "db-1", ExpectedResult = "aside db-2", Description = "db-3 alone elects nobody")]
     [TestCase("db-1 !+; db-2 -+; db-3 -+", "db-1", ExpectedResult = "db-1 has a record of a recovery of pg that cannot be read")]
