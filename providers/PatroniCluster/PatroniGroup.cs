@@ -53,11 +53,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             AttributeKind.StringMap,
             "Hosts outside the cluster, by the address they would have in the consensus store."
         ),
-        new(
-            PatroniGroupSpec.RecoversKey,
-            AttributeKind.String,
-            "The member that kbr recover brings up alone; unset otherwise."
-        ),
+        new(PatroniGroupSpec.RecoversKey, AttributeKind.String, "The member that kbr recover brings up alone; unset otherwise."),
         new(
             PatroniGroupSpec.BootstrapHostKey,
             AttributeKind.String,
@@ -256,11 +252,8 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         }
 
         var store = stores.Of(policy);
-        return RecoveryVerdict.Of(
-            ClusterConnection.Of(policy).Scope,
-            members,
-            health.Leaders,
-            snapshot => store.HasDesiredPassword(policy, snapshot)
+        return RecoveryVerdict.Of(ClusterConnection.Of(policy).Scope, members, health.Leaders, snapshot =>
+            store.HasDesiredPassword(policy, snapshot)
         );
     }
 

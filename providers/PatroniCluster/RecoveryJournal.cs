@@ -97,16 +97,16 @@ public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<
         return "set -eu\n"
             + (unit is null ? "" : $"systemctl stop {Script.Quote(unit)} 2>/dev/null || true\n")
             + $$$"""
-            if command -v docker >/dev/null; then
-                docker version >/dev/null
-                if docker inspect {{{name}}} >/dev/null 2>&1; then
-                    docker stop {{{name}}} >/dev/null
-                    [ "$(docker inspect -f '{{.State.Running}}' {{{name}}})" = false ]
+                if command -v docker >/dev/null; then
+                    docker version >/dev/null
+                    if docker inspect {{{name}}} >/dev/null 2>&1; then
+                        docker stop {{{name}}} >/dev/null
+                        [ "$(docker inspect -f '{{.State.Running}}' {{{name}}})" = false ]
+                    fi
+                    {{{then}}}
                 fi
-                {{{then}}}
-            fi
 
-            """;
+                """;
     }
 
     /// <summary>Shell that fails unless a directory is mounted; none where there is nothing to mount.</summary>

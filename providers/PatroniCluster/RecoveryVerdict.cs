@@ -139,7 +139,11 @@ public abstract record RecoveryVerdict
         $"it was recovered from {journal.Survivor} at {journal.Begun:yyyy-MM-dd HH:mm:ss} UTC, by {RecoveryJournal.PathOf(cluster)}";
 
     // Members that the recovery went on without, and that do not know of it.
-    private static ImmutableSortedSet<string> Without(string cluster, RecoveryJournal journal, IReadOnlyDictionary<string, Snapshot> members)
+    private static ImmutableSortedSet<string> Without(
+        string cluster,
+        RecoveryJournal journal,
+        IReadOnlyDictionary<string, Snapshot> members
+    )
     {
         var without = ImmutableSortedSet.CreateBuilder<string>(StringComparer.Ordinal);
         foreach (var (name, snapshot) in members)

@@ -51,7 +51,8 @@ internal sealed class ReturnedMembers(IDeclared group, IGroupAccess access, ICon
     private string ScriptOf(RecoveryJournal journal, bool needsData)
     {
         var spec = PatroniGroupSpec.Of(group);
-        var mount = spec.MountPoint is not { } point ? ""
+        var mount =
+            spec.MountPoint is not { } point ? ""
             : needsData ? RecoveryJournal.NeedsMount(point)
             : $"mountpoint -q {Script.Quote(point)} || exit 0\n";
         return RecoveryJournal.Stop(_connection.Container, spec.Unit, Replaced)

@@ -151,7 +151,11 @@ public sealed class RecoverTests
     public void Old_members_that_come_back_do_not_join_the_recovered_cluster_nor_take_a_write_of_a_proxy()
     {
         // They write until the old members are replicas: whatever was acknowledged is then on the survivor's line.
-        s_writers = [TrafficWriter.Start("recover_direct", keepsSession: false), TrafficWriter.Start("recover_pooled", TrafficWriter.Pooled)];
+        s_writers =
+        [
+            TrafficWriter.Start("recover_direct", keepsSession: false),
+            TrafficWriter.Start("recover_pooled", TrafficWriter.Pooled),
+        ];
         foreach (var host in s_lost)
         {
             Lab.Command("on", host);
@@ -199,7 +203,6 @@ public sealed class RecoverTests
         {
             Assert.That(Lab.OnHost(host, "ls -d /opt/keybuzz/postgres/data/*.lost-*/PG_VERSION"), Is.Not.Empty);
         }
-
     }
 
     // The same two are lost again, and the password of the first recovery is known to them.

@@ -132,9 +132,7 @@ public sealed record RecoveryChoice(RecoveryMember Survivor, ImmutableArray<Reco
         if (all.Count == 0)
         {
             all.Add(
-                Survivors.Length == 1
-                    ? "no other survivor has a database to compare with"
-                    : "nothing of what the other survivors have"
+                Survivors.Length == 1 ? "no other survivor has a database to compare with" : "nothing of what the other survivors have"
             );
         }
 

@@ -191,10 +191,7 @@ public sealed class RecoveryRun(PostgresTopology topology, GroupPolicy policy)
                     RunAsync(
                         group,
                         member.Name,
-                        new Script(StopOf(journal, member.Name))
-                        {
-                            Deadline = (2 * topology.StopTimeout) + TimeSpan.FromMinutes(1),
-                        },
+                        new Script(StopOf(journal, member.Name)) { Deadline = (2 * topology.StopTimeout) + TimeSpan.FromMinutes(1) },
                         cancellationToken
                     )
                 )

@@ -50,8 +50,7 @@ public sealed class Placement(Cluster cluster, ProviderRegistry providers, Surve
             .Effective.Where(change => LocksOf(change).Any(isMeant))
             .Select(change => change.Address.ToString())
             .Concat(
-                plan
-                    .Groups.Where(group => group.BringsToHealth || !group.Ahead.IsEmpty)
+                plan.Groups.Where(group => group.BringsToHealth || !group.Ahead.IsEmpty)
                     .Where(group => cluster.HostsOf(group.Policy.Group).Any(isMeant))
                     .Select(group => group.Policy.Group)
             );

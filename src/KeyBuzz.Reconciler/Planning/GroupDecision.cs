@@ -43,7 +43,13 @@ internal readonly record struct GroupDecision(PlannedGroup? Group, ImmutableArra
                     changes.GetValueOrDefault(address)?.Cause is Cause.ConfigurationChanged or Cause.ConfigurationChangedAndDrift
                 );
         var joining = members.Joining(group, changes);
-        var planned = GroupHealth.Judge(new PlannedGroup(policy, []) { Ahead = observed.Ahead }, observed, isApplied, joining, isReconfigured);
+        var planned = GroupHealth.Judge(
+            new PlannedGroup(policy, []) { Ahead = observed.Ahead },
+            observed,
+            isApplied,
+            joining,
+            isReconfigured
+        );
         return new GroupDecision(planned, observed is Observation.Present present ? [.. Notices(policy, present)] : []);
     }
 

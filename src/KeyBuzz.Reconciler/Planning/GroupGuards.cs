@@ -36,9 +36,7 @@ internal static class GroupGuards
         var refused = ImmutableArray.CreateBuilder<Diagnostic>();
         foreach (var policy in context.Input.Graph.Policies.Select(node => node.Policy))
         {
-            var ahead = context.Input.Options.Destroy
-                ? []
-                : context.Input.Observations.GetValueOrDefault(policy.Address)?.Ahead ?? [];
+            var ahead = context.Input.Options.Destroy ? [] : context.Input.Observations.GetValueOrDefault(policy.Address)?.Ahead ?? [];
             if (!ahead.IsEmpty && !context.Input.Options.Targets.IsEmpty)
             {
                 refused.Add(

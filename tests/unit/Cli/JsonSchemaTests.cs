@@ -155,7 +155,10 @@ public sealed partial class JsonSchemaTests : LocalCluster
     public void A_recovery_is_valid()
     {
         var survivor = new RecoveryMember("db-1") { Data = new SurvivorData("7", 3, 0x3000148) { IsExact = true } };
-        Assert.That(JsonSchemas.Problems(RecoverView.Document("pg", new RecoveryChoice(survivor, [survivor], ["db-2", "db-3"]), ["all"])), Is.Empty);
+        Assert.That(
+            JsonSchemas.Problems(RecoverView.Document("pg", new RecoveryChoice(survivor, [survivor], ["db-2", "db-3"]), ["all"])),
+            Is.Empty
+        );
     }
 
     [Test]

@@ -200,8 +200,7 @@ internal static class RecoverCommand
             Say($"{topology.Store.Kind.Name} has a new password in the credentials file");
         }
 
-        var journal =
-            run.Unfinished(members)
+        var journal = run.Unfinished(members)
             ?? new RecoveryJournal(
                 RecoveryJournal.IdAfter(session.Time.GetUtcNow(), run.Journal(members)),
                 choice.Survivor.Name,

@@ -60,13 +60,7 @@ internal static class RecoverView
     }
 
     /// <summary>What was done.</summary>
-    public static void ShowEnd(
-        Terminal terminal,
-        PostgresTopology topology,
-        RecoveryChoice choice,
-        ImmutableArray<string> lost,
-        bool json
-    )
+    public static void ShowEnd(Terminal terminal, PostgresTopology topology, RecoveryChoice choice, ImmutableArray<string> lost, bool json)
     {
         if (json)
         {
@@ -96,7 +90,8 @@ internal static class RecoverView
     }
 
     /// <summary>What was done, as JSON.</summary>
-    public static string Document(string scope, RecoveryChoice choice, IEnumerable<string> losses) => JsonView.Document("recover", document =>
+    public static string Document(string scope, RecoveryChoice choice, IEnumerable<string> losses) =>
+        JsonView.Document("recover", document =>
         {
             document.WriteString("scope", scope);
             document.WriteString("survivor", choice.Survivor.Name);
