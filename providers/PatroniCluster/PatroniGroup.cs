@@ -179,7 +179,14 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         }
 
         var observed = Comparable
-            .None.Add(FormerSlots.Attribute, new(FormerSlots.Observe(ClusterConnection.Of(policy), answering.Values)))
+            .None.Add(
+                FormerSlots.Attribute,
+                new(
+                    PatroniGroupSpec.Of(policy).Recovers is null
+                        ? FormerSlots.Observe(ClusterConnection.Of(policy), answering.Values)
+                        : FormerSlots.Settled
+                )
+            )
             .Add(Members, new(down.Count == 0 ? AllRunning : string.Join(", ", down)))
             .Add(
                 Leader,
@@ -396,7 +403,11 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             health = await WaitHealthyAsync(policy, group, store, GateTimeout(policy), cancellationToken).ConfigureAwait(false);
         }
 
-        await new FormerSlots(policy, group).DropAsync(cancellationToken).ConfigureAwait(false);
+        // A recovery's members are not former ones: an apply brings them back.
+        if (PatroniGroupSpec.Of(policy).Recovers is null)
+        {
+            await new FormerSlots(policy, group).DropAsync(cancellationToken).ConfigureAwait(false);
+        }
     }
 
     /// <inheritdoc />
