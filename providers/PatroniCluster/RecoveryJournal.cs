@@ -118,7 +118,7 @@ public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<
 
     /// <summary>Shell that keeps directories of a stopped member aside under another name.</summary>
     /// <param name="data">Its data directory, which is not made anew; null where it stays.</param>
-    /// <param name="emptied">Directories that are made anew, empty.</param>
+    /// <param name="emptied">Directories that are made anew, empty; a member that was started meanwhile may have filled them again.</param>
     public string SetAside(string? data, IEnumerable<string> emptied)
     {
         ArgumentNullException.ThrowIfNull(emptied);
@@ -136,6 +136,11 @@ public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<
                 CultureInfo.InvariantCulture,
                 $$"""
                 if [ -d {{from}} ] && [ ! -e {{to}} ]; then mv -T {{from}} {{to}}; fi
+                if [ -d {{from}} ] && [ -n "$(ls -A {{from}})" ]; then
+                    number=1
+                    while [ -e {{to}}."$number" ]; do number=$((number + 1)); done
+                    mv -T {{from}} {{to}}."$number"
+                fi
                 if [ -d {{to}} ] && [ ! -e {{from}} ]; then
                     install -d -o "$(stat -c %u {{to}})" -g "$(stat -c %g {{to}})" -m "$(stat -c %a {{to}})" {{from}}
                 fi

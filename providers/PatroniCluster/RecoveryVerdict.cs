@@ -79,13 +79,14 @@ public abstract record RecoveryVerdict
     {
         var about = About(cluster, journal);
         var password = hasPassword(members[journal.Survivor]);
-        if (!journal.IsDone && !leaders.Contains(journal.Survivor))
+        // It may also lead as a member of the former cluster.
+        if (!journal.IsDone && (password == false || !leaders.Contains(journal.Survivor)))
         {
             return new Refused(
                 $"a recovery of {cluster} from {journal.Survivor} is unfinished",
                 about,
                 "run kbr recover again with the same options, which goes on. Where the members have elected a primary by themselves "
-                    + "meanwhile and are healthy, kbr recover confirm gives the recovery up"
+                    + "meanwhile, kbr recover confirm gives the recovery up"
             );
         }
 

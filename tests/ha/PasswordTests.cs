@@ -87,8 +87,9 @@ public sealed class PasswordTests
     {
         var before = Ha.Members.Select(Ha.Started).ToList();
         using var writer = TrafficWriter.Start("rekeyed", password: Value("POSTGRES_APP_PASS"));
-        Ha.Credentials = Ha
-            .Credentials.Replace("PATRONI_RAFT_PASS=canary-raft-Hj6dL3", "PATRONI_RAFT_PASS=canary-raft-new")
+        // A recovery may have renewed it.
+        Ha.Credentials = Regex
+            .Replace(Ha.Credentials, "(?m)^PATRONI_RAFT_PASS=.*$", "PATRONI_RAFT_PASS=canary-raft-new")
             .Replace("POSTGRES_REPL_PASS=canary-repl:new", "POSTGRES_REPL_PASS=canary-repl-last");
         Assert.That(
             HaSetUp.Workspace.Kbr("plan").Output,

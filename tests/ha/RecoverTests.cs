@@ -10,11 +10,14 @@ public sealed class RecoverTests
 {
     private const string Container = "docker inspect -f '{{.State.Running}}' patroni 2>/dev/null || echo none";
     private const string Count = "SELECT count(*) FROM recovered";
+    private const string Journal = $"/var/lib/kbr/recover-{Ha.Scope}.json";
+    private const string Raft = "/opt/keybuzz/postgres/raft";
 
     private static string s_credentials = "";
     private static string s_survivor = "";
     private static string[] s_lost = [];
     private static TrafficWriter[] s_writers = [];
+    private static bool s_isConfirmed;
 
     // The survivor is a replica: the primary is among the lost.
     [OneTimeSetUp]
@@ -36,16 +39,20 @@ public sealed class RecoverTests
             writer.Dispose();
         }
 
-        foreach (var host in s_lost)
+        // Where a test failed: the next fixtures know nothing of a recovery.
+        if (!s_isConfirmed)
         {
-            Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/on"), host);
+            foreach (var host in s_lost)
+            {
+                Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/on"), host);
+            }
+
+            HaSetUp.Workspace.Kbr("recover", "confirm", "--confirm", Ha.Scope);
+            HaSetUp.Workspace.Kbr("apply", "--auto-approve");
+            HaSetUp.Workspace.Kbr("recover", "confirm", "--confirm", Ha.Scope);
+            HaSetUp.Workspace.Apply();
         }
 
-        // The next fixtures know RAFT's first password, and nothing of a recovery.
-        HaSetUp.Workspace.Kbr("apply", "--auto-approve");
-        HaSetUp.Workspace.Kbr("recover", "confirm", "--confirm", Ha.Scope);
-        Ha.Credentials = s_credentials;
-        HaSetUp.Workspace.Apply();
         Ha.Sql(Ha.Leader(), "DROP TABLE IF EXISTS recovered");
     }
 
@@ -56,11 +63,7 @@ public sealed class RecoverTests
         Assert.That(healthy.ExitCode, Is.EqualTo(1), healthy.All);
         Assert.That(healthy.Error, Does.Contain($"{Ha.Leader()} is the primary of keybuzz-pg: there is nothing to recover"));
 
-        // The primary last: the survivor cannot take over.
-        foreach (var host in s_lost)
-        {
-            Lab.Command("off", "--crash", host);
-        }
+        Off();
 
         // The proxies send sessions to the dead primary for some seconds still, and kbr believes them.
         Outcome undeclared = null;
@@ -80,11 +83,58 @@ public sealed class RecoverTests
         );
     }
 
+    // Killed once it has stopped the survivor; then the others come back after all.
     [Test]
     [DependsOnTest(nameof(While_the_cluster_has_a_primary_or_a_silent_host_is_not_declared_lost_nothing_is_done))]
+    public void Members_that_elect_a_primary_by_themselves_after_a_killed_recovery_end_it_by_one_command()
+    {
+        KillOnce(() => Lab.OnHost(s_survivor, Container).Trim() != "true", "kbr recover stops the survivor");
+        Assert.That(Lab.OnHost(s_survivor, $"cat {Journal}; ls {Raft}"), Does.Contain("\"phase\":\"begun\""));
+
+        On();
+        Lab.Until(
+            () => s_lost.Any(host => Ha.SqlIfAnswered(host, "SELECT pg_is_in_recovery()") == "f"),
+            TimeSpan.FromSeconds(120),
+            "a primary of the members' own"
+        );
+        var plan = HaSetUp.Workspace.Kbr("plan");
+        Assert.That(plan.ExitCode, Is.EqualTo(1), plan.All);
+        Assert.That(
+            plan.Error,
+            Does.Contain($"a recovery of keybuzz-pg from {s_survivor} is unfinished").And.Contain("kbr recover confirm")
+        );
+        var again = HaSetUp.Workspace.Kbr("recover", "--auto-approve");
+        Assert.That(again.ExitCode, Is.EqualTo(1), again.All);
+        Assert.That(
+            again.Error,
+            Does.Contain("is the primary of keybuzz-pg: there is nothing to recover")
+                .And.Contain($"kbr recover confirm gives up the recovery from {s_survivor}")
+        );
+
+        var ended = HaSetUp.Workspace.Kbr("recover", "confirm", "--confirm", Ha.Scope);
+        Assert.That(ended.ExitCode, Is.Zero, ended.All);
+        Assert.That(ended.Output, Does.Contain($"Gave up the recovery of keybuzz-pg from {s_survivor}, which had not ended."));
+        Assert.That(Lab.OnHost(s_survivor, $"ls -d {Journal} {Raft}.lost-* 2>/dev/null || true"), Is.Empty);
+        var free = HaSetUp.Workspace.Kbr("plan");
+        Assert.That(free.ExitCode, Is.Zero, free.All);
+    }
+
+    // Its Patroni is dead, too: it was stopped by the recovery that was given up.
+    [Test]
+    [DependsOnTest(nameof(Members_that_elect_a_primary_by_themselves_after_a_killed_recovery_end_it_by_one_command))]
     public void With_two_of_three_lost_one_command_opens_writes_on_the_survivor_with_every_row_it_had()
     {
-        var asked = HaSetUp.Workspace.Kbr(["recover", .. Lost()]);
+        Off();
+        Outcome asked = null;
+        Lab.Until(
+            () =>
+                !(asked = HaSetUp.Workspace.Kbr(["recover", .. Lost()])).Error.Contains(
+                    "still sends sessions to",
+                    StringComparison.Ordinal
+                ),
+            TimeSpan.FromSeconds(60),
+            () => asked.All
+        );
         Assert.That(asked.ExitCode, Is.EqualTo(1), asked.All);
         Assert.That(
             asked.Output,
@@ -93,27 +143,16 @@ public sealed class RecoverTests
         );
         Assert.That(asked.Error, Does.Contain("recover was not confirmed; nothing was changed"));
 
-        // Killed once it has stopped the survivor, it goes on with the same options.
-        using (var killed = HaSetUp.Workspace.Start(["recover", .. Lost(), "--confirm", Ha.Scope]))
-        {
-            Lab.Until(
-                () => killed.HasExited || Lab.OnHost(s_survivor, Container).Trim() != "true",
-                TimeSpan.FromMinutes(5),
-                "kbr recover stops the survivor"
-            );
-            killed.Kill();
-            killed.WaitForExit(10_000);
-        }
-
-        Assert.That(Lab.OnHost(s_survivor, $"cat /var/lib/kbr/recover-{Ha.Scope}.json"), Does.Contain("\"phase\":\"begun\""));
-        var early = HaSetUp.Workspace.Kbr("plan");
-        Assert.That(early.ExitCode, Is.EqualTo(1), early.All);
-        Assert.That(early.Error, Does.Contain($"a recovery of keybuzz-pg from {s_survivor} is unfinished"));
-
-        var done = HaSetUp.Workspace.Kbr(["recover", .. Lost(), "--confirm", Ha.Scope]);
+        // Killed once the survivor leads, it goes on with the same options, and does not stop it.
+        KillOnce(() => Ha.SqlIfAnswered(s_survivor, "SELECT pg_is_in_recovery()") == "f", "the survivor leads");
+        Lab.OnHost(s_survivor, $"sed -i 's/\"phase\":\"done\"/\"phase\":\"begun\"/' {Journal}");
+        var (started, password) = (Ha.Started(s_survivor), Ha.Credentials);
+        var done = HaSetUp.Workspace.Kbr(["recover", .. Lost(), "--confirm", Ha.Scope, "--lock-timeout", "60s"]);
         TestContext.Out.WriteLine(done.All);
         Assert.That(done.ExitCode, Is.Zero, done.All);
         Assert.That(done.Output, Does.Contain($"{s_survivor} is the primary of keybuzz-pg, alone, and takes writes."));
+        Assert.That(done.Output, Does.Contain($"going on with the recovery from {s_survivor}, which leads"));
+        Assert.That((Ha.Started(s_survivor), Ha.Credentials), Is.EqualTo((started, password)));
         Assert.That(Ha.Sql(s_survivor, Count), Is.EqualTo("50"));
         Ha.Sql(s_survivor, "INSERT INTO recovered SELECT generate_series(1001, 1010)");
         foreach (var proxy in Ha.Proxies)
@@ -126,7 +165,7 @@ public sealed class RecoverTests
 
         var again = HaSetUp.Workspace.Kbr(["recover", .. Lost(), "--auto-approve"]);
         Assert.That(again.Error, Does.Contain($"{s_survivor} is the primary of keybuzz-pg: there is nothing to recover"));
-        Assert.That(Lab.OnHost(s_survivor, $"cat /var/lib/kbr/recover-{Ha.Scope}.json"), Does.Contain("\"phase\":\"done\""));
+        Assert.That(Lab.OnHost(s_survivor, $"cat {Journal}"), Does.Contain("\"phase\":\"done\""));
     }
 
     [Test]
@@ -156,10 +195,7 @@ public sealed class RecoverTests
             TrafficWriter.Start("recover_direct", keepsSession: false),
             TrafficWriter.Start("recover_pooled", TrafficWriter.Pooled),
         ];
-        foreach (var host in s_lost)
-        {
-            Lab.Command("on", host);
-        }
+        On();
 
         // By themselves they are the old majority, and may even elect a primary: it must not be one that anybody reaches.
         Lab.Until(() => s_lost.All(Ha.Answers), TimeSpan.FromSeconds(120), "the old members' own start");
@@ -211,10 +247,7 @@ public sealed class RecoverTests
     public void A_second_recovery_before_the_first_is_confirmed_has_a_fence_of_its_own()
     {
         var first = Ha.Credentials;
-        foreach (var host in s_lost)
-        {
-            Lab.Command("off", "--crash", host);
-        }
+        Off();
 
         Outcome again = null;
         Lab.Until(
@@ -223,11 +256,7 @@ public sealed class RecoverTests
             () => again.All
         );
         Assert.That(Ha.Credentials, Is.Not.EqualTo(first), "a new password");
-        foreach (var host in s_lost)
-        {
-            Lab.Command("on", host);
-        }
-
+        On();
         Lab.Until(() => s_lost.All(Ha.Answers), TimeSpan.FromSeconds(120), "the old members' own start");
         Assert.That(Ha.Sql(s_survivor, "SELECT pg_is_in_recovery()"), Is.EqualTo("f"));
         var apply = HaSetUp.Workspace.Kbr("apply", "--auto-approve");
@@ -240,6 +269,7 @@ public sealed class RecoverTests
 
         var confirmed = HaSetUp.Workspace.Kbr("recover", "confirm", "--confirm", Ha.Scope);
         Assert.That(confirmed.ExitCode, Is.Zero, confirmed.All);
+        s_isConfirmed = true;
         foreach (var host in Ha.Members)
         {
             Assert.That(
@@ -247,6 +277,26 @@ public sealed class RecoverTests
                 Is.Empty
             );
         }
+    }
+
+    // The primary last: the survivor cannot take over.
+    private static void Off()
+    {
+        foreach (var host in s_lost)
+        {
+            Lab.Command("off", "--crash", host);
+        }
+    }
+
+    private static void On() => Parallel.ForEach(s_lost, host => Lab.Command("on", host));
+
+    private static void KillOnce(Func<bool> condition, string what)
+    {
+        using var killed = HaSetUp.Workspace.Start(["recover", .. Lost(), "--confirm", Ha.Scope]);
+        Lab.Until(() => killed.HasExited || condition(), TimeSpan.FromMinutes(5), what);
+        Assert.That(killed.HasExited, Is.False, what);
+        killed.Kill();
+        killed.WaitForExit(10_000);
     }
 
     private static IEnumerable<string> Lost() => s_lost.SelectMany(host => new[] { "--lost", host });

@@ -18,6 +18,13 @@ public sealed record RecoveryMember(string Name)
     /// <summary>Whether its container runs.</summary>
     public bool Runs { get; init; }
 
+    /// <summary>Whether it was started with the desired password of the consensus store, which a recovery renews; null where that is not
+    /// known.</summary>
+    public bool? HasDesiredPassword { get; init; }
+
+    /// <summary>Whether it leads a consensus store whose only member it is.</summary>
+    public bool HasOwnStore { get; init; }
+
     /// <summary>The ports on which another host still reaches it, a sentence each; looked for only where it is named lost.</summary>
     public ImmutableArray<string> Reached { get; init; } = [];
 
@@ -44,6 +51,13 @@ public sealed record RecoveryRequest(ImmutableArray<string> Lost, string? Member
 {
     /// <summary>The survivor of a recovery that was begun and did not end: it goes on from that one. Null for none.</summary>
     public string? Begun { get; init; }
+
+    /// <summary>Whether a member is the survivor of that recovery, and leads already as the recovery started it.</summary>
+    public bool IsLed(RecoveryMember member)
+    {
+        ArgumentNullException.ThrowIfNull(member);
+        return member is { IsPrimary: true, HasOwnStore: true } && member.Name == Begun;
+    }
 }
 
 /// <summary>The member whose database goes on after a lost majority, or the reason for none. Pure.</summary>
@@ -54,6 +68,9 @@ public sealed record RecoveryChoice(RecoveryMember Survivor, ImmutableArray<Reco
 {
     /// <summary>Members whose hosts answer, and whose database could not be read.</summary>
     public ImmutableArray<string> Unreadable { get; init; } = [];
+
+    /// <summary>Whether the survivor leads already, and takes writes.</summary>
+    public bool IsLed { get; init; }
 
     /// <summary>Throws <see cref="DiagnosticException"/> where a later look found something else to decide about.</summary>
     /// <param name="again">The choice by the later look.</param>
@@ -73,9 +90,14 @@ public sealed record RecoveryChoice(RecoveryMember Survivor, ImmutableArray<Reco
 
     private string Evidence()
     {
-        var text = $"from {Survivor.Name}";
+        var text = $"from {Survivor.Name}{(IsLed ? ", which leads" : "")}";
         foreach (var one in Survivors)
         {
+            if (IsLed && one.Name == Survivor.Name)
+            {
+                continue;
+            }
+
             text += string.Create(CultureInfo.InvariantCulture, $"; {one.Name}: timeline {one.Data!.Timeline}, LSN {one.Data.Position}");
         }
 
@@ -229,6 +251,7 @@ public sealed record RecoveryChoice(RecoveryMember Survivor, ImmutableArray<Reco
             )
             {
                 Unreadable = [.. members.Where(member => member.Unreadable is not null).Select(member => member.Name)],
+                IsLed = request.IsLed(chosen),
             };
     }
 
@@ -249,7 +272,7 @@ public sealed record RecoveryChoice(RecoveryMember Survivor, ImmutableArray<Reco
         ArgumentNullException.ThrowIfNull(members);
         ArgumentNullException.ThrowIfNull(proxies);
         ArgumentNullException.ThrowIfNull(request);
-        RefuseServing(scope, members, proxies, storeLeader);
+        RefuseServing(scope, members, proxies, storeLeader, request);
         RefuseWrongNames(scope, members, proxies, request);
         RefuseUndeclared(scope, members, proxies, request.Lost);
     }
@@ -294,16 +317,20 @@ public sealed record RecoveryChoice(RecoveryMember Survivor, ImmutableArray<Reco
         string scope,
         IReadOnlyCollection<RecoveryMember> members,
         IReadOnlyCollection<RecoveryProxy> proxies,
-        string? storeLeader
+        string? storeLeader,
+        RecoveryRequest request
     )
     {
-        const string NotLost = "kbr apply rebuilds the members that are missing, from the primary";
-        if (members.FirstOrDefault(member => member.IsPrimary) is { } primary)
+        var notLost = request.Begun is null
+            ? "kbr apply rebuilds the members that are missing, from the primary"
+            : $"kbr recover confirm gives up the recovery from {request.Begun}, which has not ended; then kbr apply";
+        var led = members.FirstOrDefault(request.IsLed)?.Name;
+        if (members.FirstOrDefault(member => member.IsPrimary && member.Name != led) is { } primary)
         {
-            throw Refused($"{primary.Name} is the primary of {scope}: there is nothing to recover", null, NotLost);
+            throw Refused($"{primary.Name} is the primary of {scope}: there is nothing to recover", null, notLost);
         }
 
-        if (proxies.FirstOrDefault(proxy => proxy.Primary is not null) is { Primary: { } seen } proxy)
+        if (proxies.FirstOrDefault(proxy => proxy.Primary is not null && proxy.Primary != led) is { Primary: { } seen } proxy)
         {
             throw Refused(
                 $"{proxy.Name} still sends sessions to {seen}: {scope} has a primary",
@@ -312,9 +339,9 @@ public sealed record RecoveryChoice(RecoveryMember Survivor, ImmutableArray<Reco
             );
         }
 
-        if (storeLeader is not null)
+        if (storeLeader is not null && storeLeader != led)
         {
-            throw Refused($"{scope} still has a quorum, by the word of {storeLeader}: its members can elect a primary", null, NotLost);
+            throw Refused($"{scope} still has a quorum, by the word of {storeLeader}: its members can elect a primary", null, notLost);
         }
     }
 

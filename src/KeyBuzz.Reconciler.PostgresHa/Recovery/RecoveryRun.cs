@@ -58,6 +58,8 @@ public sealed class RecoveryRun(PostgresTopology topology, GroupPolicy policy)
                 IsPrimary = member.Leads,
                 WasSynchronous = member.IsSynchronous,
                 Runs = answers.TryGetValue(member.Name, out var snapshot) && Runs(snapshot),
+                HasDesiredPassword = snapshot is null ? null : Store.HasDesiredPassword(policy, snapshot),
+                HasOwnStore = snapshot is not null && HasOwnStore(member.Name, snapshot),
                 Reached =
                 [
                     .. Ports(lost)
@@ -88,9 +90,16 @@ public sealed class RecoveryRun(PostgresTopology topology, GroupPolicy policy)
     }
 
     /// <summary>A member that knows of a quorum of the consensus store; null for none.</summary>
-    public string? StoreLeader(IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> members)
+    /// <param name="members">The members' answers.</param>
+    /// <param name="without">A member that has a store of its own, and is not asked; null for none.</param>
+    public string? StoreLeader(IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> members, string? without = null)
     {
         var answers = Read(members);
+        if (without is not null)
+        {
+            answers.Remove(without);
+        }
+
         var health = Store.Judge(policy, answers, []);
         // A follower of a leader that is not reached from here still counts its members.
         return health.Leader ?? (health.Counted.IsEmpty ? null : answers.Keys.Order(StringComparer.Ordinal).First());
@@ -181,13 +190,22 @@ public sealed class RecoveryRun(PostgresTopology topology, GroupPolicy policy)
 
     /// <summary>Stops every member that can be reached, and empties the consensus store of the survivor; what it held is kept aside. The
     /// journal is written first: whatever comes back is known by it.</summary>
-    public async Task StopAsync(RecoveryJournal journal, IGroupAccess group, CancellationToken cancellationToken)
+    /// <param name="journal">The recovery.</param>
+    /// <param name="members">The members to stop.</param>
+    /// <param name="group">The members that can be reached.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public async Task StopAsync(
+        RecoveryJournal journal,
+        ImmutableArray<Host> members,
+        IGroupAccess group,
+        CancellationToken cancellationToken
+    )
     {
         ArgumentNullException.ThrowIfNull(journal);
         ArgumentNullException.ThrowIfNull(group);
         await RunAsync(group, journal.Survivor, new Script(journal.Write(topology.Scope)), cancellationToken).ConfigureAwait(false);
         await Task.WhenAll(
-                group.Members.Select(member =>
+                members.Select(member =>
                     RunAsync(
                         group,
                         member.Name,
@@ -223,12 +241,13 @@ public sealed class RecoveryRun(PostgresTopology topology, GroupPolicy policy)
         await RunAsync(group, journal.Survivor, script, cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>Gives up a recovery that was begun: removes its journal.</summary>
+    /// <summary>Gives up a recovery that was begun: removes what its survivor had of the consensus store, and its journal.</summary>
     public async Task GiveUpAsync(RecoveryJournal journal, IGroupAccess group, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(journal);
         ArgumentNullException.ThrowIfNull(group);
-        var script = new Script($"rm -f {RecoveryJournal.PathOf(topology.Scope)}\n");
+        var paths = string.Join(' ', topology.Store.Directories.Select(one => Script.Quote(journal.Aside(one.Path)) + "*"));
+        var script = new Script($"rm -rf -- {paths}\nrm -f {RecoveryJournal.PathOf(topology.Scope)}\n");
         await RunAsync(group, journal.Survivor, script, cancellationToken).ConfigureAwait(false);
     }
 
@@ -260,6 +279,12 @@ public sealed class RecoveryRun(PostgresTopology topology, GroupPolicy policy)
             };
             await RunAsync(group, member.Name, script, cancellationToken).ConfigureAwait(false);
         }
+    }
+
+    private bool HasOwnStore(string member, Snapshot snapshot)
+    {
+        var alone = new Dictionary<string, Snapshot>(StringComparer.Ordinal) { [member] = snapshot };
+        return Store.Judge(policy, alone, []) is { Partners: 0, Leader: { } leader } && leader == member;
     }
 
     private static bool Runs(Snapshot member) => JsonAnswer.Parse(member.Get(s_container).Json)?.At("State")?.Boolean("Running") == true;

@@ -106,6 +106,63 @@ internal sealed class RecoveryChoiceTests
         }
     }
 
+    // The survivor of a recovery that was killed leads alone ('=' is a store of its own): the rest of the recovery is still to be done.
+    [TestCase("db-1 1:500!*=; db-2 1:400; db-3 ?", "db-1", null, "db-1", ExpectedResult = "db-1, led")]
+    [TestCase("db-1 1:500!*=; db-2 ?; db-3 ?", "db-1", null, "db-1", ExpectedResult = "db-1, led")]
+    [TestCase("db-1 1:500!*=; db-2 ?; db-3 ?", null, null, null, ExpectedResult = "db-1 is the primary of pg; kbr apply")]
+    [TestCase("db-1 1:500!*=; db-2 1:400!*; db-3 ?", "db-1", null, null, ExpectedResult = "db-2 is the primary of pg; confirm")]
+    [TestCase("db-1 1:500!*; db-2 1:400!; db-3 ?", "db-1", null, null, ExpectedResult = "db-1 is the primary of pg; confirm")]
+    [TestCase("db-1 1:500; db-2 1:400!*; db-3 ?", "db-1", null, null, ExpectedResult = "db-2 is the primary of pg; confirm")]
+    [TestCase("db-1 1:500!*=; db-2 1:400!; db-3 ?", "db-1", "db-2", "db-1", ExpectedResult = "pg still has a quorum; confirm")]
+    [TestCase("db-1 1:500!*=; db-2 ?; db-3 ?", "db-1", null, "db-2", ExpectedResult = "lb-1 still sends sessions to db-2; no primary")]
+    public string A_recovery_that_was_killed_goes_on_also_where_its_survivor_leads(
+        string members,
+        string? begun,
+        string? storeLeader,
+        string? seen
+    )
+    {
+        try
+        {
+            var request = new RecoveryRequest(Silent(members), null) { Begun = begun };
+            var proxy = new RecoveryProxy("lb-1", null, seen);
+            var choice = RecoveryChoice.Of("pg", Members(members), [proxy], storeLeader, request);
+            return $"{choice.Survivor.Name}, {(choice.IsLed ? "led" : "stopped")}";
+        }
+        catch (DiagnosticException exception)
+        {
+            var remedy = exception.Diagnostics[0].Remedy!;
+            return $"{exception.Diagnostics[0].Summary.Split(':', ',')[0]}; "
+                + (
+                    remedy.StartsWith("kbr recover confirm gives up the recovery from db-1", StringComparison.Ordinal) ? "confirm"
+                    : remedy.StartsWith("kbr apply", StringComparison.Ordinal) ? "kbr apply"
+                    : remedy.EndsWith("no proxy sees it", StringComparison.Ordinal) ? "no primary"
+                    : remedy
+                );
+        }
+    }
+
+    // It takes writes, so its position moves.
+    [TestCase("db-1 1:900!*=; db-2 1:400; db-3 ?", ExpectedResult = true)]
+    [TestCase("db-1 1:500!; db-2 1:400; db-3 ?", ExpectedResult = false)]
+    [TestCase("db-1 1:500!*=; db-2 1:410; db-3 ?", ExpectedResult = false)]
+    public bool A_survivor_that_leads_may_go_on_while_the_question_stands(string later)
+    {
+        var shown = Of("db-1 1:500!*=; db-2 1:400; db-3 ?");
+        try
+        {
+            shown.RefuseChanged(Of(later));
+            return true;
+        }
+        catch (DiagnosticException)
+        {
+            return false;
+        }
+
+        static RecoveryChoice Of(string members) =>
+            RecoveryChoice.Of("pg", Members(members), [], null, new RecoveryRequest(["db-3"], null) { Begun = "db-1" });
+    }
+
     [TestCase("db-1 1:500!; db-2 1:400!; db-3 ?", ExpectedResult = true)]
     [TestCase("db-1 1:500!; db-2 1:410!; db-3 ?", ExpectedResult = false)]
     [TestCase("db-1 1:500!; db-2 1:700!; db-3 ?", ExpectedResult = false)]
@@ -211,13 +268,14 @@ internal sealed class RecoveryChoiceTests
                 .Select(one =>
                 {
                     var (name, what) = (one.Split(' ')[0], one.Split(' ')[1]);
-                    var place = what.TrimEnd('!', '*', '+', '~').Split(':');
+                    var place = what.TrimEnd('!', '*', '+', '~', '=').Split(':');
                     return new RecoveryMember(name)
                     {
                         Error = what.StartsWith('?') ? "timed out" : null,
                         Unreadable = what.StartsWith('#') ? "its image is not there" : null,
                         Runs = what.Contains('!', StringComparison.Ordinal),
                         IsPrimary = what.Contains('*', StringComparison.Ordinal),
+                        HasOwnStore = what.Contains('=', StringComparison.Ordinal),
                         Reached = what.Contains('+', StringComparison.Ordinal) ? ["port 8008 of it answers lb-1"] : [],
                         Data =
                             place.Length == 2

@@ -97,38 +97,37 @@ internal static class RecoverCommand
                 var topology = SwitchoverCommand.Topology(session, Word);
                 var policy = session.Cluster.Policies.First(one => one.Group == topology.Scope);
                 var run = new RecoveryRun(topology, policy);
-                var answers = await session
-                    .Fleet.ReadAsync(topology.Members, _ => [RecoveryJournal.Read(topology.Scope)], stop)
-                    .ConfigureAwait(false);
-                if (run.Journal(answers) is not { } journal)
+                var reads = run.MemberReads([]);
+                var answers = await session.Fleet.ReadAsync(topology.Members, _ => reads, stop).ConfigureAwait(false);
+                if (run.Journal(answers) is null)
                 {
                     throw new DiagnosticException(Diagnostic.Error($"there is no recovery of {topology.Scope} to confirm"));
                 }
 
+                ImmutableArray<Host> here = [.. topology.Members.Where(member => answers[member.Name].Snapshot is not null)];
                 await using var group = await LockedGroup
-                    .TakeAsync(session.Fleet, topology.Members, [], [], session.Holder(Word), session.Time, stop)
+                    .TakeAsync(session.Fleet, here, [], [], session.Holder(Word), session.Time, stop)
                     .ConfigureAwait(false);
                 var health = await SwitchoverCommand.Running(session, topology, group).LookAsync(stop).ConfigureAwait(false);
-                if (!health.IsHealthy)
-                {
-                    throw new DiagnosticException(
-                        Diagnostic.Error(
-                            $"{topology.Scope} is not healthy, and what was kept aside may still be needed: "
-                                + string.Join("; ", health.Problems),
-                            remedy: "kbr apply rebuilds the members; then run this again"
-                        )
-                    );
-                }
-
+                answers = await session.Fleet.ReadAsync(topology.Members, _ => reads, stop).ConfigureAwait(false);
+                var none = ImmutableDictionary<string, (Snapshot? Snapshot, string? Error)>.Empty;
+                var members = run.Members([], answers, none);
+                var journal = run.Journal(answers)!;
+                string[] problems =
+                [
+                    .. members.Where(member => member.Error is not null).Select(member => $"{member.Name}: {member.Error}"),
+                    .. health.Problems.Select(problem => problem.ToString()),
+                ];
+                var end = RecoveryEnd.Of(topology.Scope, journal, members, run.StoreLeader(answers), problems);
                 Approval.AskForName(terminal, "recover confirm", session.Cluster.Name, given, json, stop);
-                // An unfinished one kept no database aside: the members have gone on by themselves.
-                await (journal.IsDone ? run.ConfirmAsync(group, stop) : run.GiveUpAsync(journal, group, stop)).ConfigureAwait(false);
+                var isGivenUp = end is RecoveryEnd.GiveUp;
+                await (isGivenUp ? run.GiveUpAsync(journal, group, stop) : run.ConfirmAsync(group, stop)).ConfigureAwait(false);
                 if (!json)
                 {
                     terminal.Line(
-                        journal.IsDone
-                            ? $"Removed what was kept aside of {topology.Scope}."
-                            : $"Gave up the recovery of {topology.Scope} from {journal.Survivor}, which had not ended."
+                        isGivenUp
+                            ? $"Gave up the recovery of {topology.Scope} from {journal.Survivor}, which had not ended. Next: kbr apply"
+                            : $"Removed what was kept aside of {topology.Scope}."
                     );
                 }
 
@@ -163,6 +162,7 @@ internal static class RecoverCommand
 
         var run = new RecoveryRun(topology, session.Cluster.Policies.First(policy => policy.Group == topology.Scope));
         var (members, proxies) = await ReadAsync().ConfigureAwait(false);
+        var begun = session.Time.GetTimestamp();
         // What can be told without a look at the data.
         Judge(run.Members(request.Lost, members, proxies), isWhole: false);
         ImmutableArray<Host> here = [.. topology.Members.Where(member => members[member.Name].Snapshot is not null)];
@@ -177,37 +177,45 @@ internal static class RecoverCommand
                 stop
             )
             .ConfigureAwait(false);
-        // An election may only take its time.
-        Say($"watching {topology.Scope} for {topology.Times.WorstCase.TotalSeconds:0} s: no member may take over by itself");
-        (members, proxies) = await Poll.UntilAsync(
-                ReadAsync,
-                _ => IsServing(),
-                new PollPace(s_look, topology.Times.WorstCase),
-                session.Time,
-                stop
-            )
-            .ConfigureAwait(false);
         var looked = await run.LookAsync(run.Members(request.Lost, members, proxies), group, stop).ConfigureAwait(false);
         var choice = Judge(looked, isWhole: true)!;
         RecoverView.ShowPlan(terminal, topology, choice, looked, request.Lost, json);
         Approval.AskForName(terminal, Word, session.Cluster.Name, approved ? session.Cluster.Name : given, json, stop);
-        // The question may have stood for long, and a member or a proxy may serve by now.
-        (members, proxies) = await ReadAsync().ConfigureAwait(false);
-        looked = await run.LookAsync(run.Members(request.Lost, members, proxies), group, stop).ConfigureAwait(false);
-        choice.RefuseChanged(Judge(looked, isWhole: true)!);
-        if (RenewPassword(context, parsed, topology, run.MayHaveNewPassword(members)))
+        // An election may only take its time; the question's counts.
+        var left = choice.IsLed ? TimeSpan.Zero : topology.Times.WorstCase - session.Time.GetElapsedTime(begun);
+        if (left > TimeSpan.Zero)
         {
-            Say($"{topology.Store.Kind.Name} has a new password in the credentials file");
+            Say($"watching {topology.Scope} for {left.TotalSeconds:0} s: no member may take over by itself");
         }
 
+        // The question may have stood for long, and a member or a proxy may serve by now.
+        (members, proxies) = await Poll.UntilAsync(ReadAsync, _ => IsServing(), new PollPace(s_look, left), session.Time, stop)
+            .ConfigureAwait(false);
+        looked = await run.LookAsync(run.Members(request.Lost, members, proxies), group, stop).ConfigureAwait(false);
+        choice.RefuseChanged(Judge(looked, isWhole: true)!);
         var journal = run.Unfinished(members)
             ?? new RecoveryJournal(
                 RecoveryJournal.IdAfter(session.Time.GetUtcNow(), run.Journal(members)),
                 choice.Survivor.Name,
                 choice.Others
             );
-        Say($"stopping {string.Join(" and ", here.Select(member => member.Name))}");
-        await run.StopAsync(journal, group, CancellationToken.None).ConfigureAwait(false);
+        if (choice.IsLed)
+        {
+            // It takes writes: it is not stopped, and keeps its password.
+            Say($"going on with the recovery from {journal.Survivor}, which leads");
+            here = here.RemoveAll(member => member.Name == journal.Survivor);
+        }
+        else if (RenewPassword(context, parsed, topology, run.MayHaveNewPassword(members)))
+        {
+            Say($"{topology.Store.Kind.Name} has a new password in the credentials file");
+        }
+
+        if (!here.IsEmpty)
+        {
+            Say($"stopping {string.Join(" and ", here.Select(member => member.Name))}");
+        }
+
+        await run.StopAsync(journal, here, group, CancellationToken.None).ConfigureAwait(false);
         return (topology, choice, journal);
 
         async Task<(
@@ -237,13 +245,14 @@ internal static class RecoverCommand
 
         RecoveryChoice? Judge(ImmutableArray<RecoveryMember> all, bool isWhole)
         {
+            var asked = request with { Begun = run.Unfinished(members)?.Survivor };
+            var store = run.StoreLeader(members, all.FirstOrDefault(asked.IsLed)?.Name);
             if (isWhole)
             {
-                var asked = request with { Begun = run.Unfinished(members)?.Survivor };
-                return RecoveryChoice.Of(topology.Scope, all, run.Proxies(proxies), run.StoreLeader(members), asked);
+                return RecoveryChoice.Of(topology.Scope, all, run.Proxies(proxies), store, asked);
             }
 
-            RecoveryChoice.RefuseAtOnce(topology.Scope, all, run.Proxies(proxies), run.StoreLeader(members), request);
+            RecoveryChoice.RefuseAtOnce(topology.Scope, all, run.Proxies(proxies), store, asked);
             return null;
         }
 

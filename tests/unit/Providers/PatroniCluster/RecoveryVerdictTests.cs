@@ -26,6 +26,12 @@ internal sealed class RecoveryVerdictTests
     [TestCase("db-1 d~; db-2 -+; db-3 -+", "db-2", ExpectedResult = "the credentials file is older than the recovery of pg")]
     [TestCase("db-1 b+; db-2 -~; db-3 -~", "", ExpectedResult = "a recovery of pg from db-1 is unfinished")]
     [TestCase("db-1 b+; db-2 -+; db-3 -+", "db-2", ExpectedResult = "a recovery of pg from db-1 is unfinished")]
+    [TestCase(
+        "db-1 b~; db-2 -~; db-3 -~",
+        "db-1",
+        ExpectedResult = "a recovery of pg from db-1 is unfinished",
+        Description = "as before it"
+    )]
     [TestCase("db-1 b+; db-2 -~; db-3 -~", "db-1", ExpectedResult = "aside db-2, db-3", Description = "it leads: only the note is missing")]
     [TestCase("db-1 d?; db-2 -~; db-3 d+", "db-3", ExpectedResult = "it is unknown whether db-2 took part in the recovered pg")]
     [TestCase("db-1 d+", "db-1", ExpectedResult = "db-2 and db-3 cannot be read")]
@@ -115,7 +121,7 @@ internal sealed class RecoveryVerdictTests
             }
 
             // With nothing of this machine's own on its path but what it needs.
-            var path = $"for tool in mv install stat; do ln -sf \"$(command -v $tool)\" {tools}/$tool; done\nPATH={tools}\n";
+            var path = $"for tool in mv install stat ls; do ln -sf \"$(command -v $tool)\" {tools}/$tool; done\nPATH={tools}\n";
             foreach (var journal in new[] { s_done, s_second })
             {
                 Directory.CreateDirectory(data);
@@ -130,6 +136,29 @@ internal sealed class RecoveryVerdictTests
                     Assert.That(Directory.Exists(data), Is.False);
                     Assert.That(Directory.GetFileSystemEntries(store), Is.Empty);
                 }
+            }
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    // It was started meanwhile, as a member of the former cluster: its store must not remember that.
+    [Test]
+    public void A_store_that_was_filled_again_is_kept_aside_again()
+    {
+        var folder = Directory.CreateTempSubdirectory("kbr-aside-").FullName;
+        try
+        {
+            var store = $"{folder}/store";
+            foreach (var name in new[] { "", ".1", ".2" })
+            {
+                Directory.CreateDirectory(store);
+                File.WriteAllText($"{store}/of", name);
+                ProviderBench.Output("set -eu\n" + s_done.SetAside(null, [store]));
+                Assert.That(File.ReadAllText($"{s_done.Aside(store)}{name}/of"), Is.EqualTo(name));
+                Assert.That(Directory.GetFileSystemEntries(store), Is.Empty);
             }
         }
         finally
