@@ -19,12 +19,16 @@ public sealed class RecoverTests
     private static TrafficWriter[] s_writers = [];
     private static bool s_isConfirmed;
 
+    // The survivor is a replica: the primary is among the lost.
     [OneTimeSetUp]
     public void Write()
     {
-        Choose();
+        s_credentials = Ha.Credentials;
+        var leader = Ha.Leader();
+        s_survivor = Ha.Members.First(member => member != leader);
+        s_lost = [Ha.Members.First(member => member != s_survivor && member != leader), leader];
         Ha.Write("recovered", 50);
-        Ha.Sql(s_lost[1], $"GRANT ALL ON recovered TO {Ha.Application}");
+        Ha.Sql(leader, $"GRANT ALL ON recovered TO {Ha.Application}");
     }
 
     [OneTimeTearDown]
@@ -111,18 +115,15 @@ public sealed class RecoverTests
         Assert.That(ended.ExitCode, Is.Zero, ended.All);
         Assert.That(ended.Output, Does.Contain($"Gave up the recovery of keybuzz-pg from {s_survivor}, which had not ended."));
         Assert.That(Lab.OnHost(s_survivor, $"ls -d {Journal} {Raft}.lost-* 2>/dev/null || true"), Is.Empty);
-        HaSetUp.Workspace.Apply();
-        Ha.AssertHealthy(HaSetUp.Workspace);
-        Ha.AllHave("recovered", 50);
+        var free = HaSetUp.Workspace.Kbr("plan");
+        Assert.That(free.ExitCode, Is.Zero, free.All);
     }
 
-    // Its Patroni is dead, too.
+    // Its Patroni is dead, too: it was stopped by the recovery that was given up.
     [Test]
     [DependsOnTest(nameof(Members_that_elect_a_primary_by_themselves_after_a_killed_recovery_end_it_by_one_command))]
     public void With_two_of_three_lost_one_command_opens_writes_on_the_survivor_with_every_row_it_had()
     {
-        Choose();
-        Lab.OnHost(s_survivor, "systemctl stop patroni.service");
         Off();
         Outcome asked = null;
         Lab.Until(
@@ -276,15 +277,6 @@ public sealed class RecoverTests
                 Is.Empty
             );
         }
-    }
-
-    // The survivor is a replica: the primary is among the lost.
-    private static void Choose()
-    {
-        s_credentials = Ha.Credentials;
-        var leader = Ha.Leader();
-        s_survivor = Ha.Members.First(member => member != leader);
-        s_lost = [Ha.Members.First(member => member != s_survivor && member != leader), leader];
     }
 
     // The primary last: the survivor cannot take over.
