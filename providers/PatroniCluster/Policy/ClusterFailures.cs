@@ -104,8 +104,7 @@ public static class ClusterFailures
     {
         ArgumentNullException.ThrowIfNull(member);
         ArgumentNullException.ThrowIfNull(health);
-        return
-            !member.Answers
+        return !member.Answers
             || !member.IsRunning
             || member.Leads
             || member.Replication != "streaming"
@@ -116,13 +115,7 @@ public static class ClusterFailures
             : true;
     }
 
-    private static FailureOutlook OfMember(
-        ClusterView before,
-        ClusterIntent intent,
-        ClusterStep? step,
-        FailureKind kind,
-        string member
-    )
+    private static FailureOutlook OfMember(ClusterView before, ClusterIntent intent, ClusterStep? step, FailureKind kind, string member)
     {
         var counted = Counted(before, intent);
         var beginning = At(before, before, counted, counted, step: null, kind, member);
@@ -138,7 +131,10 @@ public static class ClusterFailures
         {
             // Just after it nobody follows the new primary yet.
             var settling = Unfollowed(after, from);
-            worst = FailureOutlook.Worse(worst, At(settling, member == to ? settling : after, counted, remaining, step: null, kind, member));
+            worst = FailureOutlook.Worse(
+                worst,
+                At(settling, member == to ? settling : after, counted, remaining, step: null, kind, member)
+            );
         }
 
         var returning = HostsOf(step).Where(host => host != member && !intent.Leaving.Contains(host)).ToImmutableArray();
@@ -167,21 +163,28 @@ public static class ClusterFailures
         var hasQuorum = votes > counted / 2;
         // A hand-over ends by itself once it has begun: the candidate promotes itself, or Patroni elects another.
         var now =
-            step is ClusterStep.SwitchOver ? hasQuorum ? Elected(laterFailed, votes, counted) : null
-            : step is ClusterStep.Disrupt && leader is null && KeepsLease(failed) ? null
-            : Elected(failed, votes, counted);
+            step is ClusterStep.SwitchOver
+                ? hasQuorum
+                    ? Elected(laterFailed, votes, counted)
+                    : null
+                : step is ClusterStep.Disrupt && leader is null && KeepsLease(failed)
+                    ? null
+                    : Elected(failed, votes, counted);
         var then = Elected(laterFailed, Votes(laterFailed, mute), remaining);
         var least = step is ClusterStep.SwitchOver ? s_switchover : TimeSpan.Zero;
-        var keeps = now is not null && (now == leader || (step is ClusterStep.SwitchOver(var from, var to, _) && now == to && member != from));
+        var keeps =
+            now is not null && (now == leader || (step is ClusterStep.SwitchOver(var from, var to, _) && now == to && member != from));
         var outlook = new FailureOutlook(kind, member)
         {
             Votes = votes,
             Counted = counted,
             Leader = now ?? then,
-            WithoutWrites = keeps ? least
+            WithoutWrites =
+                keeps ? least
                 : now is not null ? least + moment.Health.Failover.Election
                 : null,
-            Cost = keeps ? (least == TimeSpan.Zero ? FailureCost.None : FailureCost.Gap)
+            Cost =
+                keeps ? (least == TimeSpan.Zero ? FailureCost.None : FailureCost.Gap)
                 : (now ?? then) is not null ? FailureCost.Gap
                 : FailureCost.Outage,
             AtRisk =
@@ -218,9 +221,9 @@ public static class ClusterFailures
 
     // The primary that stays, or the member that takes over: the one with the least lag. Null without a quorum, or when none may.
     private static string? Elected(ClusterView view, int votes, int counted) =>
-        votes <= counted / 2 ? null
-        : view.Health.Leader
-            ?? view.Health.Replicas.FirstOrDefault(member => MayTakeOver(member, view.Health) == true)?.Name;
+        votes <= counted / 2
+            ? null
+            : view.Health.Leader ?? view.Health.Replicas.FirstOrDefault(member => MayTakeOver(member, view.Health) == true)?.Name;
 
     // The step without any failure.
     private static FailureOutlook Undisturbed(ClusterView before, ClusterIntent intent, ClusterStep? step)
@@ -229,17 +232,22 @@ public static class ClusterFailures
         var counted = Counted(before, intent);
         var votes = Votes(amid, mute: null);
         var (after, rest) = step is null ? (before, intent) : ClusterModel.Apply(before, intent, step);
-        var now = step is ClusterStep.SwitchOver ? after.Health.Leader : votes > counted / 2 ? amid.Health.Leader : null;
+        var now =
+            step is ClusterStep.SwitchOver ? after.Health.Leader
+            : votes > counted / 2 ? amid.Health.Leader
+            : null;
         var then = Votes(after, mute: null) > Counted(before, rest) / 2 ? after.Health.Leader : null;
         return new FailureOutlook(FailureKind.Run, "")
         {
             Votes = votes,
             Counted = counted,
             Leader = now ?? then,
-            WithoutWrites = now is null ? null
+            WithoutWrites =
+                now is null ? null
                 : step is ClusterStep.SwitchOver ? s_switchover
                 : TimeSpan.Zero,
-            Cost = now is null ? (then is null ? FailureCost.Outage : FailureCost.Gap)
+            Cost =
+                now is null ? (then is null ? FailureCost.Outage : FailureCost.Gap)
                 : step is ClusterStep.SwitchOver ? FailureCost.Gap
                 : FailureCost.None,
         };
@@ -291,11 +299,13 @@ public static class ClusterFailures
             Votes = alone.Votes,
             Counted = counted,
             Leader = leader,
-            WithoutWrites = leader is null ? null
+            WithoutWrites =
+                leader is null ? null
                 : leader == before.Health.Leader ? TimeSpan.Zero
                 : before.Health.Failover.Election,
             AtRisk = isLost && before.Health.Leader is { } former ? Rows(before, FailureKind.Member, former) : "",
-            Cost = isLost && before.Health.Leader is not null ? FailureCost.Loss
+            Cost =
+                isLost && before.Health.Leader is not null ? FailureCost.Loss
                 : leader is null ? FailureCost.Outage
                 : leader == before.Health.Leader ? FailureCost.None
                 : FailureCost.Gap,
@@ -356,13 +366,7 @@ public static class ClusterFailures
         return view with { Health = view.Health with { Members = [.. members] } };
     }
 
-    private static string Remedy(
-        FailureOutlook outlook,
-        FailureKind kind,
-        string member,
-        ImmutableArray<string> returning,
-        string decision
-    )
+    private static string Remedy(FailureOutlook outlook, FailureKind kind, string member, ImmutableArray<string> returning, string decision)
     {
         var what = kind switch
         {
@@ -374,8 +378,7 @@ public static class ClusterFailures
         {
             null when outlook.Leader is not { } leader => $"{what}: no other member can lead",
             null => $"{(returning.IsEmpty ? what : $"{string.Join(" and ", returning)} back")}, then {outlook.Leader} leads",
-            { } gap when gap == TimeSpan.Zero => what,
-            _ => $"{outlook.Leader} leads; {what}",
+            _ => what,
         };
         return decision.Length == 0 ? writes : $"{writes}; {decision}";
     }
@@ -400,14 +403,7 @@ public static class ClusterFailures
     {
         var members = view.Health.Members.Select(one =>
             one.Name != member ? one
-            : onlyServer
-                ? one with
-                {
-                    Leads = false,
-                    State = Stopping,
-                    Replication = one.Leads ? Leading : null,
-                    IsSynchronous = false,
-                }
+            : onlyServer ? one with { Leads = false, State = Stopping, Replication = one.Leads ? Leading : null, IsSynchronous = false }
             : new PatroniMember(member)
         );
         return view with { Health = view.Health with { Members = [.. members] } };
@@ -417,8 +413,17 @@ public static class ClusterFailures
     private static ClusterView Unfollowed(ClusterView view, string former)
     {
         var members = view.Health.Members.Select(one =>
-            one.Name == former ? one with { State = "starting", Replication = null, IsSynchronous = false }
-            : one with { IsSynchronous = false }
+            one.Name == former
+                ? one with
+                {
+                    State = "starting",
+                    Replication = null,
+                    IsSynchronous = false,
+                }
+                : one with
+                {
+                    IsSynchronous = false,
+                }
         );
         return view with { Health = view.Health with { Members = [.. members] } };
     }

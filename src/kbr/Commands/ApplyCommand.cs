@@ -78,7 +78,18 @@ internal static class ApplyCommand
                     Adopt = CommonOptions.Patterns(parsed.Read(adopt)),
                     Replace = CommonOptions.Addresses("--replace", replace),
                 };
-                return RunAsync(context, parsed, terminal, options, "apply", parsed.Read(approve), stop, abort, windows: windows, refusesRisk: refusesRisk);
+                return RunAsync(
+                    context,
+                    parsed,
+                    terminal,
+                    options,
+                    "apply",
+                    parsed.Read(approve),
+                    stop,
+                    abort,
+                    windows: windows,
+                    refusesRisk: refusesRisk
+                );
             }));
         return command;
     }

@@ -320,14 +320,7 @@ internal sealed record PlanReport
     /// <param name="Consequence">How long writes stop.</param>
     /// <param name="AtRisk">The rows that may be lost; empty for none.</param>
     /// <param name="Remedy">What brings it back.</param>
-    public sealed record Failure(
-        string Cost,
-        string Condition,
-        string Quorum,
-        string Consequence,
-        string AtRisk,
-        string Remedy
-    );
+    public sealed record Failure(string Cost, string Condition, string Quorum, string Consequence, string AtRisk, string Remedy);
 
     /// <summary>A step of a roll-out.</summary>
     /// <param name="Kind">Its word.</param>

@@ -160,6 +160,7 @@ public static class PlanView
         {
             terminal.Line("  without this change");
             WhatIfView.Show(terminal, rest, whatIf);
+            terminal.Line($"  {WhatIfView.Legend}", Terminal.Tone.Faint);
         }
     }
 

@@ -65,17 +65,17 @@ internal static class WhatIfView
             _ => "if kbr is killed",
         };
 
-    /// <summary>How long writes stop, and whether rows are at risk.</summary>
-    public static string Consequence(string cost, double? seconds, string atRisk)
-    {
-        var writes = seconds switch
+    /// <summary>How long writes stop.</summary>
+    public static string Consequence(string cost, double? seconds, string atRisk) =>
+        seconds switch
         {
             null => atRisk.Length > 0 || cost == "gap" ? "no writes until the step ends" : "no writes until somebody acts",
             0 => "writes go on",
             { } some => string.Create(CultureInfo.InvariantCulture, $"up to {some:0} s without writes"),
         };
-        return cost == "loss" ? $"{writes}, rows at risk" : writes;
-    }
+
+    /// <summary>What the marks say.</summary>
+    public const string Legend = "LOSS: acknowledged rows may be lost; DOWN: until somebody acts; GAP: by itself";
 
     /// <summary>Shows a step's outlook beneath it.</summary>
     public static void Show(Terminal terminal, StepOutlook outlook, WhatIfDetail detail)
@@ -107,7 +107,12 @@ internal static class WhatIfView
 
     /// <summary>Who votes and who leads.</summary>
     public static string Quorum(int votes, int counted, bool hasQuorum, string? leader) =>
-        $"{votes} of {counted} vote{(hasQuorum ? "" : ", no quorum")}; {(leader is null ? "nobody leads" : $"{leader} leads")}";
+        $"{votes} of {counted} vote{(hasQuorum ? "" : ", no quorum")}; "
+        + (
+            leader is null ? "nobody leads"
+            : hasQuorum ? $"{leader} leads"
+            : $"nobody leads at first, {leader} later"
+        );
 
     /// <summary>Writes every failure of a step.</summary>
     public static void Write(Utf8JsonWriter json, string name, StepOutlook outlook)
