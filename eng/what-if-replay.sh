@@ -97,8 +97,8 @@ login = dict(
     PGPASSWORD=secrets["POSTGRES_APP_PASS"], PGSSLMODE="prefer",
 )
 shown = run(kbr, "connect", "--print", check=False).stdout
-if found := re.search(r"postgres(?:ql)?://([^:@]+)(?::[^@]*)?@[^/]+/([\w-]+)", shown):
-    login["PGUSER"], login["PGDATABASE"] = found.group(1), found.group(2)
+if found := re.search(r"dbname=(\S+) user=(\S+)", shown):
+    login["PGDATABASE"], login["PGUSER"] = found.group(1), found.group(2)
 sql("CREATE TABLE IF NOT EXISTS replay (number bigint PRIMARY KEY)")
 
 replace = [word for name in ("db-master-01", "db-slave-01", "db-slave-02") for word in ("--replace", "container.patroni@" + name)]
