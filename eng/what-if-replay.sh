@@ -102,7 +102,7 @@ if found := re.search(r"dbname=(\S+) user=(\S+)", shown):
 sql("CREATE TABLE IF NOT EXISTS replay (number bigint PRIMARY KEY)")
 
 replace = [word for name in ("db-master-01", "db-slave-01", "db-slave-02") for word in ("--replace", "container.patroni@" + name)]
-good = worse = 0
+good = worse = led = 0
 for tried in range(1, count + 1):
     plan = json.loads(run(kbr, "plan", "--json", *replace).stdout.splitlines()[0])
     steps = next(group["rollout"] for group in plan["groups"] if group["rollout"])["steps"]
@@ -154,14 +154,14 @@ for tried in range(1, count + 1):
         faults.append(f"{gap:.0f} s without writes")
     if said["cost"] in ("none", "gap") and not returned:
         faults.append("writes did not come back")
-    good, worse = good + (not faults), worse + bool(faults)
+    good, worse, led = good + (not faults), worse + bool(faults), led + (leader == said["leader"])
     print(
         f"{tried} of {count}: {name} after {delay:.1f} s: said {said['cost']}, {'until something is back' if stop is None else f'{stop:.0f} s'}, "
         f"{said['leader']} leads; happened {gap:.1f} s, {'back' if returned else 'not back'}, {leader} leads, {lost} of "
         f"{len(times)} rows lost: {'WORSE: ' + ', '.join(faults) if faults else 'as said, or better'}",
         flush=True,
     )
-print(f"what-if replay: {good} of {count} as said or better, {worse} worse (seed {seed})")
+print(f"what-if replay: {good} of {count} as said or better, {worse} worse; {led} with the primary that was said (seed {seed})")
 sys.exit(1 if worse else 0)
 END
 python3 "$here/replay.py" "$root" "$here" "$seed" "${1:-5}"
