@@ -76,32 +76,30 @@ events = [float(line.split()[1]) for line in open(here + "/events")] if os.path.
 rows = dict(line.split("|") for line in open(here + "/rows").read().split())
 failed = 0
 print(f"{sys.argv[2]} switchovers, {sys.argv[3]} roll-outs")
-print("| writer | port | acknowledged | errors | lost rows | longest wait of each event p50, s | p99, s |")
-print("| --- | --- | --- | --- | --- | --- | --- |")
+print("| writer | port | acknowledged | errors | lost rows | longest gap of each event p50, s | p99, s | usual gap, s |")
+print("| --- | --- | --- | --- | --- | --- | --- | --- |")
 for name, port in ("new", 6432), ("kept", 6432), ("prepared", 6432), ("long", 6432), ("direct", 5432):
-    ends = []  # when a transaction was acknowledged, and how long it took from its scheduled beginning
+    ends = []  # when each transaction was acknowledged
     for log in glob.glob(f"{here}/{name}.[0-9]*.[0-9]*"):
         if log.endswith((".out", ".err")):
             continue
         for line in open(log):
             words = line.split()
             if len(words) >= 6 and words[2].isdigit():
-                ends.append((int(words[4]) + int(words[5]) / 1e6, int(words[2]) / 1e6))
+                ends.append(int(words[4]) + int(words[5]) / 1e6)
     ends.sort()
     errors = sum(1 for _ in open(f"{here}/{name}.errors")) if os.path.exists(f"{here}/{name}.errors") else 0
     lost = max(0, len(ends) - int(rows.get(name, 0)))
     waits = []
     for number, at in enumerate(events):
         until = events[number + 1] if number + 1 < len(events) else float("inf")
-        times = [end for end, _ in ends if at <= end < until]
-        took = [wait for end, wait in ends if at <= end < until]
-        # A session that failed waited for nothing: then the gap between two acknowledged rows counts.
-        gaps = [after - before for before, after in zip(times, times[1:])]
-        waits.append(max(took + (gaps if port == 5432 else [])) if took else float("nan"))
+        times = [end for end in ends if at <= end < until]
+        waits.append(max((after - before for before, after in zip(times, times[1:])), default=float("inf")))
     waits.sort()
+    usual = sorted(after - before for before, after in zip(ends, ends[1:])) or [0]
     def part(share):
         return f"{waits[min(len(waits) - 1, int(len(waits) * share))]:.2f}" if waits else "-"
-    print(f"| {name} | {port} | {len(ends)} | {errors} | {lost} | {part(0.5)} | {part(0.99)} |")
+    print(f"| {name} | {port} | {len(ends)} | {errors} | {lost} | {part(0.5)} | {part(0.99)} | {usual[len(usual) // 2]:.2f} |")
     failed += (errors + lost) if port == 6432 else lost
 for errors in glob.glob(here + "/*.errors"):
     for line in open(errors).read().splitlines()[:5]:

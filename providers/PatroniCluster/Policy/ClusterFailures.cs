@@ -215,7 +215,8 @@ public static class ClusterFailures
             )
             : string.Create(
                 CultureInfo.InvariantCulture,
-                $"what the new primary has not received, at most {health.Failover.MaxLag} bytes; now {lag?.ToString(CultureInfo.InvariantCulture) ?? "unknown"}"
+                $"what the new primary has not received, at most {health.Failover.MaxLag} bytes; now "
+                    + $"{(lag is { } known ? $"{known}" : "unknown")}"
             );
     }
 

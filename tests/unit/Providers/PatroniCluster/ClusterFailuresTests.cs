@@ -117,6 +117,7 @@ internal sealed class ClusterFailuresTests
     [Test]
     public void Asynchronous_the_loss_of_the_primary_at_a_restart_of_a_replica_stops_writes_and_risks_rows()
     {
+        const string waits = "the roll-out waits, and stops after the gate's time";
         var whatIf = Cluster(isSynchronous: false).Forecast(s_cluster, Names("db-3"), [])!.WhatIf.Single();
 
         Assert.That(
@@ -125,14 +126,14 @@ internal sealed class ClusterFailuresTests
                 new[]
                 {
                     "Member db-1: Loss, 1 of 3, db-3, until db-3 back, then db-3 leads; the roll-out stops",
-                    "NetworkCut db-1: Loss, 1 of 3, db-3, until db-3 back, then db-3 leads; the roll-out waits, and stops after the gate's time",
-                    "StoreMember db-1: Loss, 1 of 3, db-3, until db-3 back, then db-3 leads; the roll-out waits, and stops after the gate's time",
+                    $"NetworkCut db-1: Loss, 1 of 3, db-3, until db-3 back, then db-3 leads; {waits}",
+                    $"StoreMember db-1: Loss, 1 of 3, db-3, until db-3 back, then db-3 leads; {waits}",
                     "Member db-2: Gap, 1 of 3, db-1, until db-3 back, then db-1 leads; the roll-out stops",
-                    "NetworkCut db-2: Gap, 1 of 3, db-1, until db-3 back, then db-1 leads; the roll-out waits, and stops after the gate's time",
-                    "StoreMember db-2: Gap, 1 of 3, db-1, until db-3 back, then db-1 leads; the roll-out waits, and stops after the gate's time",
+                    $"NetworkCut db-2: Gap, 1 of 3, db-1, until db-3 back, then db-1 leads; {waits}",
+                    $"StoreMember db-2: Gap, 1 of 3, db-1, until db-3 back, then db-1 leads; {waits}",
                     "Member db-3: None, 2 of 3, db-1, 0 s bring db-3 back; the roll-out stops",
-                    "NetworkCut db-3: None, 2 of 3, db-1, 0 s restore the network of db-3; the roll-out waits, and stops after the gate's time",
-                    "StoreMember db-3: None, 2 of 3, db-1, 0 s bring the store of db-3 back; the roll-out waits, and stops after the gate's time",
+                    $"NetworkCut db-3: None, 2 of 3, db-1, 0 s restore the network of db-3; {waits}",
+                    $"StoreMember db-3: None, 2 of 3, db-1, 0 s bring the store of db-3 back; {waits}",
                     "Run : None, 2 of 3, db-1, 0 s apply again: kbr goes on from there",
                 }
             )
@@ -284,11 +285,12 @@ internal sealed class ClusterFailuresTests
         );
     }
 
-    private static string Text(FailureOutlook failure) =>
-        string.Create(
-            CultureInfo.InvariantCulture,
-            $"{failure.Kind} {failure.Host}: {failure.Cost}, {failure.Votes} of {failure.Counted}, {failure.Leader}, {(failure.WithoutWrites is { } stop ? $"{stop.TotalSeconds:0} s" : "until")} {failure.Remedy}"
-        );
+    private static string Text(FailureOutlook failure)
+    {
+        var stop = failure.WithoutWrites is { } gap ? $"{gap.TotalSeconds.ToString("0", CultureInfo.InvariantCulture)} s" : "until";
+        return $"{failure.Kind} {failure.Host}: {failure.Cost}, {failure.Votes} of {failure.Counted}, {failure.Leader}, {stop} "
+            + failure.Remedy;
+    }
 
     private static string Shown(Plan plan, WhatIfDetail detail)
     {
