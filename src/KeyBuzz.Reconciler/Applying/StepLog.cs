@@ -9,7 +9,7 @@ namespace KeyBuzz.Reconciler.Applying;
 /// <param name="progress">Receives the progress.</param>
 /// <param name="secrets">Secrets, which no reason may hold.</param>
 /// <param name="time">The clock, for elapsed times.</param>
-internal sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProvider time)
+public sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProvider time)
 {
     private readonly Lock _gate = new();
     private readonly List<IPlannedStep> _begun = [];
@@ -47,6 +47,7 @@ internal sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProv
     /// never.</param>
     public async Task<string?> PerformAsync(IPlannedStep step, Func<Task<string?>> make, Func<string?>? excuse = null)
     {
+        ArgumentNullException.ThrowIfNull(make);
         var begun = time.GetTimestamp();
         lock (_gate)
         {

@@ -6,6 +6,7 @@ using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
+using Log = KeyBuzz.Reconciler.Applying.StepLog;
 
 namespace KeyBuzz.Reconciler.Tests.Applying;
 
@@ -29,7 +30,7 @@ internal sealed class StepLogTests
     [Test]
     public async Task A_change_that_is_left_half_way_is_in_the_history()
     {
-        var log = Log();
+        var log = NewLog();
         await log.PerformAsync(s_config, () => throw new ChangeHeldException("db-1 waits for a restart"));
         log.Leave(s_image, "outside the maintenance window");
 
@@ -47,7 +48,7 @@ internal sealed class StepLogTests
     [Test]
     public async Task A_failure_beside_a_left_change_of_the_group_is_left_with_it()
     {
-        var log = Log();
+        var log = NewLog();
         string? Excuse() => log.FindLeftOf("pg") is { } left ? $"{left.Address} is left" : null;
 
         await log.PerformAsync(s_extension, () => Task.FromResult<string?>("it is not available"), Excuse);
@@ -60,7 +61,7 @@ internal sealed class StepLogTests
         Assert.That(log.FindLeftOf("another"), Is.Null);
     }
 
-    private StepLog Log() => new(_view, new Secrets(ImmutableSortedDictionary<string, string>.Empty), TimeProvider.System);
+    private Log NewLog() => new(_view, new Secrets(ImmutableSortedDictionary<string, string>.Empty), TimeProvider.System);
 
     private static HistoryEntry? Entry(ApplyResult result) =>
         new HistoryWriter("pg", "1", text => text).EntryOf(
