@@ -71,6 +71,7 @@ public sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProvid
         catch (OperationCanceledException)
         {
             error = "interrupted";
+            excuse = null;
         }
         catch (Exception exception)
             when (exception is InvalidOperationException or InvalidDataException or IOException or KeyNotFoundException)
