@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
@@ -17,11 +18,28 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
     /// <summary>The member that is to be the primary after a roll-out; null when any may.</summary>
     public string? Preferred { get; init; }
 
+    /// <summary>The proxies in front of the cluster that serve.</summary>
+    public ImmutableSortedSet<string> Proxies { get; init; } = [];
+
     /// <summary>The primary; null when there is none, or several.</summary>
     public string? Leader => View.Health.Leader;
 
     /// <summary>The members that serve: the primary, and the replicas that run.</summary>
     public IEnumerable<string> Serving => View.Health.Members.Where(member => member.IsRunning).Select(member => member.Name);
+
+    /// <summary>The cluster among the groups, with the proxies that serve; null when it is not known.</summary>
+    public static ClusterOutlook? Of(IEnumerable<GroupOutlook> groups)
+    {
+        ClusterOutlook? cluster = null;
+        ImmutableSortedSet<string> proxies = [];
+        foreach (var group in groups)
+        {
+            cluster ??= group as ClusterOutlook;
+            proxies = group is ProxiesOutlook { Running: var running } ? running : proxies;
+        }
+
+        return cluster is null ? null : cluster with { Proxies = proxies };
+    }
 
     /// <summary>A cluster known from its members' answers alone.</summary>
     /// <param name="health">What they say.</param>
@@ -80,11 +98,15 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
         if (run[^1].Step is ClusterStep.Refuse { Cause: ClusterCause.Paused })
         {
             var unpaused = this with { View = View with { Health = View.Health with { IsPaused = false } } };
-            return new RolloutForecast(address, Steps(unpaused.Run(intent), intent), TimeSpan.Zero, "refused while Patroni is paused");
+            return unpaused.WithFailures(
+                new RolloutForecast(address, Steps(unpaused.Run(intent), intent), TimeSpan.Zero, "refused while Patroni is paused"),
+                unpaused.Run(intent),
+                intent
+            );
         }
 
         var steps = Steps(run, intent);
-        return run[^1].Step switch
+        var forecast = run[^1].Step switch
         {
             ClusterStep.Refuse refused => new RolloutForecast(address, steps, null, $"refused: {refused.Text}"),
             ClusterStep.Wait waits => new RolloutForecast(address, steps, null, $"waits: {waits.Text}"),
@@ -96,7 +118,42 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
                 )
             ),
         };
+        return WithFailures(forecast, run, intent);
     }
+
+    // A hand-over of a server's restart is two of the plan's steps, and one of the policy's.
+    private RolloutForecast WithFailures(
+        RolloutForecast forecast,
+        ImmutableArray<(ClusterView Before, ClusterStep Step, ClusterView After)> run,
+        ClusterIntent intent
+    )
+    {
+        var outlooks = ImmutableArray.CreateBuilder<StepOutlook>(forecast.Steps.Length);
+        var rest = intent;
+        foreach (var taken in run)
+        {
+            var shown = Steps([taken], intent).Length;
+            if (shown > 0)
+            {
+                var outlook = ClusterFailures.Of(taken.Before, rest, taken.Step, Proxies);
+                for (var one = 0; one < shown; one++)
+                {
+                    outlooks.Add(outlook);
+                }
+            }
+
+            rest = ClusterModel.Apply(taken.Before, rest, taken.Step).Intent;
+        }
+
+        return forecast with
+        {
+            WhatIf = outlooks.ToImmutable(),
+            AtRest = AtRest(),
+        };
+    }
+
+    /// <summary>What every single failure does without a change.</summary>
+    public StepOutlook AtRest() => ClusterFailures.Of(View, ClusterIntent.Settle, step: null, Proxies);
 
     private ImmutableArray<(ClusterView Before, ClusterStep Step, ClusterView After)> Run(ClusterIntent intent)
     {

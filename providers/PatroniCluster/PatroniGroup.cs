@@ -355,7 +355,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
     {
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(state);
-        var now = outlooks.OfType<ClusterOutlook>().FirstOrDefault();
+        var now = ClusterOutlook.Of(outlooks);
         return now is null || now.Serving.All(state.Leaving.Contains) ? null : now.Forecast(policy.Address, state.ToCome, state.Leaving);
     }
 

@@ -107,6 +107,9 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
     /// <summary>How many bytes a replica may be behind.</summary>
     public long MaxLag { get; init; } = DefaultMaxLag;
 
+    /// <summary>How Patroni fails over.</summary>
+    public FailoverSettings Failover { get; init; } = FailoverSettings.Defaults;
+
     /// <summary>The reads of each member.</summary>
     /// <param name="restPort">The port of Patroni's REST API.</param>
     public static ImmutableArray<Read> Reads(int restPort) => [Own(restPort), Cluster(restPort), Configuration(restPort), new ClockRead()];
@@ -172,8 +175,24 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
             IsPaused = bodies.Values.Any(body => body.Boolean("pause") == true),
             IsSynchronous = synchronous,
             MaxLag = maxLag,
+            Failover = FailoverOf(answers, restPort),
         };
     }
+
+    private static FailoverSettings FailoverOf(IReadOnlyDictionary<string, Snapshot> answers, int restPort)
+    {
+        var preset = FailoverSettings.Defaults;
+        return ConfigurationOf(answers, restPort) is not { } body
+            ? preset
+            : new FailoverSettings(
+                TimeSpan.FromSeconds(body.Number("ttl") ?? preset.Ttl.TotalSeconds),
+                TimeSpan.FromSeconds(body.Number("loop_wait") ?? preset.LoopWait.TotalSeconds),
+                body.Number("maximum_lag_on_failover") ?? preset.MaxLag
+            );
+    }
+
+    private static JsonElement? ConfigurationOf(IReadOnlyDictionary<string, Snapshot> answers, int restPort) =>
+        answers.Values.Select(snapshot => Body(snapshot, Configuration(restPort))).FirstOrDefault(body => body is not null);
 
     // Patroni elects one leader for each scope: two databases under one name are not one cluster, whatever each of them says of itself.
     private static IEnumerable<HealthProblem> Differing(ImmutableArray<PatroniMember> members)
@@ -271,9 +290,7 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
 
     private static TimeSpan DcsBound(IReadOnlyDictionary<string, Snapshot> answers, int restPort)
     {
-        var configuration = answers
-            .Values.Select(snapshot => Body(snapshot, Configuration(restPort)))
-            .FirstOrDefault(body => body is not null);
+        var configuration = ConfigurationOf(answers, restPort);
         return TimeSpan.FromSeconds(
             (configuration?.Number("loop_wait") ?? DefaultLoopWait) + (configuration?.Number("retry_timeout") ?? DefaultRetryTimeout)
         );

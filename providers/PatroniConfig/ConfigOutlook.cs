@@ -46,7 +46,11 @@ internal sealed record ConfigOutlook(
         var lowered = cluster.ForecastServer(change.Address, MembersOf(leaderFirst), primaryFirst: true);
         return raised is null || lowered is null
             ? raised ?? lowered
-            : new RolloutForecast(change.Address, [.. raised.Steps, .. lowered.Steps], null, $"{raised.Cost}, and {lowered.Cost}");
+            : new RolloutForecast(change.Address, [.. raised.Steps, .. lowered.Steps], null, $"{raised.Cost}, and {lowered.Cost}")
+            {
+                WhatIf = [.. raised.WhatIf, .. lowered.WhatIf],
+                AtRest = raised.AtRest,
+            };
 
         ImmutableSortedSet<string> MembersOf(IEnumerable<string> some) =>
             some.SelectMany(key => Restarts[key]).ToImmutableSortedSet(StringComparer.Ordinal);

@@ -219,7 +219,7 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
             ? question
                 .Outlooks.OfType<ConfigOutlook>()
                 .FirstOrDefault()
-                ?.Forecast(change, question.Outlooks.OfType<ClusterOutlook>().FirstOrDefault()?.After(question.ToCome, question.Leaving))
+                ?.Forecast(change, ClusterOutlook.Of(question.Outlooks)?.After(question.ToCome, question.Leaving))
             : null;
     }
 

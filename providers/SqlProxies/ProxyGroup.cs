@@ -3,6 +3,7 @@ using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Container;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Resources;
 
@@ -55,7 +56,8 @@ public sealed class ProxyGroup : IGroupPolicy
     public RolloutForecast? Forecast(GroupPolicy policy, RolloutState state, IEnumerable<GroupOutlook> outlooks)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        return outlooks.OfType<ProxiesOutlook>().FirstOrDefault()?.Forecast(policy.Address, state);
+        var groups = outlooks.ToList();
+        return groups.OfType<ProxiesOutlook>().FirstOrDefault()?.Forecast(policy.Address, state, ClusterOutlook.Of(groups));
     }
 
     /// <inheritdoc />

@@ -134,7 +134,13 @@ public sealed class Applier
         DateTimeOffset begun
     )
     {
-        IEnumerable<IPlannedStep> touched = [.. result.Done, .. result.BroughtToHealth, .. result.Failed.Select(one => one.Step)];
+        IEnumerable<IPlannedStep> touched =
+        [
+            .. result.Done,
+            .. result.BroughtToHealth,
+            .. result.Failed.Select(one => one.Step),
+            .. result.LeftHalfway,
+        ];
         ImmutableArray<string> hosts = [.. run.Places.TouchedBy(touched).Where(run.Writers.ContainsKey).Order(StringComparer.Ordinal)];
         return History?.EntryOf(result, holder, begun, _time.GetUtcNow(), hosts) is { } entry
             ? await History.WriteAsync(entry, run.Writers).ConfigureAwait(false)

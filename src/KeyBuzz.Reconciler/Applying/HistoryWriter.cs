@@ -43,8 +43,8 @@ public sealed class HistoryWriter(string cluster, string version, Func<string, s
             Word(holder.User),
             Word(holder.Machine),
             version,
-            result.Succeeded ? HistoryResult.Done
-                : done > 0 ? HistoryResult.Partly
+            result.Succeeded && result.LeftHalfway.Count == 0 ? HistoryResult.Done
+                : done > 0 || result.LeftHalfway.Count > 0 ? HistoryResult.Partly
                 : HistoryResult.Failed
         )
         {
@@ -58,6 +58,7 @@ public sealed class HistoryWriter(string cluster, string version, Func<string, s
                     .Done.OrderBy(change => change.Address)
                     .Select(change => $"{change.Action.Word()} {change.Address}")
                     .Concat(result.BroughtToHealth.Select(group => $"{PlannedGroup.Word} {group.Address}"))
+                    .Concat(result.LeftHalfway.Select(step => $"begin {step.Address}, left for a maintenance window"))
                     .Take(HistoryEntry.MostListed)
                     .Select(Word),
             ],

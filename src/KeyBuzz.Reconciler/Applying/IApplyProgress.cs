@@ -61,6 +61,9 @@ public sealed record ApplyResult(
     /// <summary>The steps that wait for a maintenance window, each with the reason: neither failed nor skipped.</summary>
     public IReadOnlyList<(IPlannedStep Step, string Reason)> Left { get; init; } = [];
 
+    /// <summary>Those of <see cref="Left"/> that had begun: a part of them is made.</summary>
+    public IReadOnlyList<IPlannedStep> LeftHalfway { get; init; } = [];
+
     /// <summary>The groups that were brought to health.</summary>
     public IReadOnlyList<PlannedGroup> BroughtToHealth { get; init; } = [];
 

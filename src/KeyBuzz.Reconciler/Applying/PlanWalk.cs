@@ -108,10 +108,8 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
         var refused = new Dictionary<Address, string>();
         foreach (var change in plan.Changes)
         {
-            if (
-                !(run.Disruptions.Holds(change.Address) && run.Disruptions.ClosedBecause is not null)
-                && await _executor.ApplyAheadAsync(change).ConfigureAwait(false) is { } reason
-            )
+            // It disrupts nobody, so it waits for no maintenance window.
+            if (await _executor.ApplyAheadAsync(change).ConfigureAwait(false) is { } reason)
             {
                 refused[change.Address] = reason;
             }
@@ -169,7 +167,7 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
             .RunAsync(change.Address.Host, async () =>
                 run.Stop.IsCancellationRequested
                     ? log.Skip(change, "interrupted")
-                    : await log.PerformAsync(change, () => MakeAsync(change, rollout)).ConfigureAwait(false)
+                    : await log.PerformAsync(change, () => MakeAsync(change, rollout), () => Excuse(change)).ConfigureAwait(false)
             )
             .ConfigureAwait(false);
     }
@@ -183,6 +181,10 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
             change is { Action: not ResourceAction.Delete, Deferred: false }
             && left is PlannedChange { Action: ResourceAction.Update or ResourceAction.Replace }
         );
+
+    // What belongs to a group as a whole may need what its members only have after a change that is left.
+    private string? Excuse(PlannedChange change) =>
+        log.FindLeftOf(change.Address.Host) is { } left ? $"{left.Address} is left for later, and this is tried again after it" : null;
 
     private async Task<string?> MakeAsync(PlannedChange change, Rollout? rollout)
     {

@@ -9,7 +9,7 @@ namespace KeyBuzz.Reconciler.Applying;
 /// <param name="progress">Receives the progress.</param>
 /// <param name="secrets">Secrets, which no reason may hold.</param>
 /// <param name="time">The clock, for elapsed times.</param>
-internal sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProvider time)
+public sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProvider time)
 {
     private readonly Lock _gate = new();
     private readonly List<IPlannedStep> _begun = [];
@@ -17,6 +17,7 @@ internal sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProv
     private readonly List<(IPlannedStep Step, string Reason)> _failed = [];
     private readonly List<(IPlannedStep Step, string Reason)> _skipped = [];
     private readonly List<(IPlannedStep Step, string Reason)> _left = [];
+    private readonly List<IPlannedStep> _halfway = [];
 
     /// <summary>How the steps ended until now. A step that was begun and has not ended has failed: the walk broke off.</summary>
     public ApplyResult Result()
@@ -33,6 +34,7 @@ internal sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProv
             return new ApplyResult([.. _done.OfType<PlannedChange>()], [.. _failed, .. unfinished], [.. _skipped])
             {
                 Left = [.. _left],
+                LeftHalfway = [.. _halfway],
                 BroughtToHealth = [.. _done.OfType<PlannedGroup>()],
             };
         }
@@ -41,8 +43,11 @@ internal sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProv
     /// <summary>Performs a step. Answers null when it is done, otherwise why it failed.</summary>
     /// <param name="step">The step.</param>
     /// <param name="make">Makes it; answers null when it succeeded.</param>
-    public async Task<string?> PerformAsync(IPlannedStep step, Func<Task<string?>> make)
+    /// <param name="excuse">Answers why a failure may come from what is left for later: then the step is left, too. Null for
+    /// never.</param>
+    public async Task<string?> PerformAsync(IPlannedStep step, Func<Task<string?>> make, Func<string?>? excuse = null)
     {
+        ArgumentNullException.ThrowIfNull(make);
         var begun = time.GetTimestamp();
         lock (_gate)
         {
@@ -57,7 +62,7 @@ internal sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProv
         }
         catch (ChangeHeldException exception)
         {
-            return Leave(step, exception.Message);
+            return LeaveHalfway(step, exception.Message);
         }
         catch (Exception exception) when (exception is HostException or ChangeFailedException)
         {
@@ -66,6 +71,7 @@ internal sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProv
         catch (OperationCanceledException)
         {
             error = "interrupted";
+            excuse = null;
         }
         catch (Exception exception)
             when (exception is InvalidOperationException or InvalidDataException or IOException or KeyNotFoundException)
@@ -77,7 +83,7 @@ internal sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProv
         var elapsed = time.GetElapsedTime(begun);
         if (error is not null)
         {
-            return Fail(step, elapsed, error);
+            return excuse?.Invoke() is { } left ? LeaveHalfway(step, $"{secrets.Mask(error)}; {left}") : Fail(step, elapsed, error);
         }
 
         lock (_gate)
@@ -123,6 +129,26 @@ internal sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProv
 
         progress.Left(step, reason);
         return reason;
+    }
+
+    /// <summary>A change that disrupts members of a group and was left for the next maintenance window; null for none.</summary>
+    public IPlannedStep? FindLeftOf(string group)
+    {
+        lock (_gate)
+        {
+            return _left.Find(one => one.Step is PlannedChange change && change.Disrupts == group).Step;
+        }
+    }
+
+    // A part of it may be made.
+    private string LeaveHalfway(IPlannedStep step, string reason)
+    {
+        lock (_gate)
+        {
+            _halfway.Add(step);
+        }
+
+        return Leave(step, reason);
     }
 
     /// <summary>The step of that address that was left for the next maintenance window; null for none.</summary>

@@ -89,9 +89,30 @@ internal static class RolloutForecasts
         );
     }
 
-    private static IEnumerable<GroupOutlook> Outlooks(PlanInput input, string group) =>
-        input
-            .Observations.Where(pair => pair.Key.Host == group)
-            .Select(pair => (pair.Value as Observation.Present)?.Outlook)
-            .OfType<GroupOutlook>();
+    // The group's own first: the others are what stands in front of it or behind it.
+    private static IEnumerable<GroupOutlook> Outlooks(PlanInput input, string group)
+    {
+        List<GroupOutlook> others = [];
+        foreach (var (address, observation) in input.Observations)
+        {
+            if (observation is not Observation.Present { Outlook: { } outlook })
+            {
+                continue;
+            }
+
+            if (address.Host == group)
+            {
+                yield return outlook;
+            }
+            else
+            {
+                others.Add(outlook);
+            }
+        }
+
+        foreach (var other in others)
+        {
+            yield return other;
+        }
+    }
 }

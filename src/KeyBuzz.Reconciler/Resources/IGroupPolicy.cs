@@ -33,7 +33,7 @@ public interface IGroupPolicy : IRollout
     /// <summary>The steps of a roll-out as of now; null when it disrupts no serving member. Pure.</summary>
     /// <param name="policy">The policy.</param>
     /// <param name="state">The members to be disrupted.</param>
-    /// <param name="outlooks">What is known of the group now.</param>
+    /// <param name="outlooks">What is known now of the group, and after that of the others.</param>
     RolloutForecast? Forecast(GroupPolicy policy, RolloutState state, IEnumerable<GroupOutlook> outlooks);
 
     /// <summary>Work that comes before any change of a plan, idempotent, where <see cref="Observation.Ahead"/> names members: for example

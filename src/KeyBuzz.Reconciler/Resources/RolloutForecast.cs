@@ -38,6 +38,12 @@ public sealed record RolloutForecast(Address Address, ImmutableArray<RolloutStep
     /// <summary>Why these members cannot be disrupted without others of the group; null where they can.</summary>
     public string? Refusal { get; init; }
 
+    /// <summary>What every single failure does at each of <see cref="Steps"/>, in their order.</summary>
+    public ImmutableArray<StepOutlook> WhatIf { get; init; } = [];
+
+    /// <summary>What the same failures do without the change; null when it is not known.</summary>
+    public StepOutlook? AtRest { get; init; }
+
     /// <summary>How many serving members are restarted.</summary>
     public int Restarts => Steps.Where(step => step.Kind == RolloutStepKind.Restart).Sum(step => step.Hosts.Length);
 

@@ -30,10 +30,17 @@ internal static class ApplyCommand
             approve,
             adopt,
             confirm,
-        }.With([.. context.Options.Targeted, context.Options.Replace, context.Options.Within, context.Options.LockTimeout]);
+        }.With([
+            .. context.Options.Targeted,
+            context.Options.Replace,
+            context.Options.Within,
+            context.Options.RefuseRisk,
+            context.Options.LockTimeout,
+        ]);
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, stop, abort) =>
             {
                 var windows = context.Options.Windows(parsed);
+                var refusesRisk = parsed.Read(context.Options.RefuseRisk);
                 var replace = parsed.Read(context.Options.Replace);
                 if (parsed.Read(saved) is { } name)
                 {
@@ -60,7 +67,8 @@ internal static class ApplyCommand
                         stop,
                         abort,
                         (session, run) => file.Check(what, session, run),
-                        windows: windows
+                        windows: windows,
+                        refusesRisk: refusesRisk
                     );
                 }
 
@@ -70,7 +78,18 @@ internal static class ApplyCommand
                     Adopt = CommonOptions.Patterns(parsed.Read(adopt)),
                     Replace = CommonOptions.Addresses("--replace", replace),
                 };
-                return RunAsync(context, parsed, terminal, options, "apply", parsed.Read(approve), stop, abort, windows: windows);
+                return RunAsync(
+                    context,
+                    parsed,
+                    terminal,
+                    options,
+                    "apply",
+                    parsed.Read(approve),
+                    stop,
+                    abort,
+                    windows: windows,
+                    refusesRisk: refusesRisk
+                );
             }));
         return command;
     }
@@ -187,7 +206,8 @@ internal static class ApplyCommand
         CancellationToken abort,
         Action<Session, PlannedRun>? check = null,
         bool judges = true,
-        MaintenanceWindows? windows = null
+        MaintenanceWindows? windows = null,
+        bool refusesRisk = false
     )
     {
         var json = parsed.Read(context.Options.Json);
@@ -199,6 +219,7 @@ internal static class ApplyCommand
         var result = ExitCode.Done;
         var givenUp = options.ForgetUnreachable ? run.Survey.Unreachable : [];
         RefuseUnreachable(run.Survey, options, givenUp);
+        RefuseRisk(plan);
 
         if (plan.DoesAnything)
         {
@@ -291,7 +312,16 @@ internal static class ApplyCommand
             var current = await context.PlanAsync(session, options, token, windows).ConfigureAwait(false);
             check?.Invoke(session, current);
             RefuseUnreachable(current.Survey, options, givenUp);
+            RefuseRisk(current.Plan);
             return current;
+        }
+
+        void RefuseRisk(Plan planned)
+        {
+            if (refusesRisk && RiskRefusal.Of(planned) is { IsEmpty: false } risks)
+            {
+                throw new DiagnosticException(risks);
+            }
         }
 
         void Accept(PlannedRun accepted)

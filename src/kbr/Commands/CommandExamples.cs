@@ -28,6 +28,7 @@ internal static class CommandExamples
         [
             new("kbr plan --target '*@db-slave-01'", "plan one host only"),
             new("kbr plan --out next.plan", "save the plan for a review"),
+            new("kbr plan --what-if", "show the worst single failure at each step of a roll-out"),
             new("kbr plan --format markdown", "a comment for a pull request; html makes one page"),
             new("kbr plan --json --detailed-exitcode", "for programs: JSON, and exit 2 when there are changes"),
         ],
@@ -42,6 +43,7 @@ internal static class CommandExamples
             new("kbr apply next.plan", "apply exactly a saved plan"),
             new("kbr apply --replace container.haproxy@haproxy-01", "make one container anew, although nothing differs"),
             new("kbr apply --within 'Sun 02:00-04:00 Europe/Paris'", "leave what disrupts a service for the maintenance window"),
+            new("kbr apply --refuse-risk", "apply only when no single failure at a step may lose acknowledged rows"),
             new("kbr apply --lock-timeout 5m", "wait for another run to release its locks"),
             new("kbr apply --auto-approve --target 'config_file.*'", "apply the changes of all configuration files without asking"),
         ],

@@ -33,6 +33,9 @@ internal sealed class CommonOptions
             HelpName = "WINDOW",
         };
 
+    public Option<bool> RefuseRisk { get; } =
+        new("--refuse-risk") { Description = "Refuse a plan in which a single failure at a step may lose acknowledged rows." };
+
     public Option<bool> Json { get; } = new("--json") { Description = "Print versioned JSON, one document a line." };
 
     public Option<bool> Verbose { get; } =

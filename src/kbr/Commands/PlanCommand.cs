@@ -21,6 +21,10 @@ internal static class PlanCommand
         };
         var adopt = new Option<string[]>("--adopt") { Description = "Adopt these addresses (globs) although they exist and differ." };
         var output = new Option<string>("--out") { Description = "Save the plan to this file, for kbr show and kbr apply." };
+        var whatIf = new Option<bool>("--what-if")
+        {
+            Description = "Show the worst single failure at each step of a roll-out; with --verbose every one.",
+        };
         var format = PlanFormats.Option();
         var printProbe = PrintProbeOption();
         var command = new Command("plan", "Show how the hosts differ from cluster.yaml, and what apply would change. Changes nothing.")
@@ -31,9 +35,10 @@ internal static class PlanCommand
             forget,
             adopt,
             output,
+            whatIf,
             format,
             printProbe,
-        }.With([.. context.Options.Targeted, context.Options.Replace, context.Options.Within]);
+        }.With([.. context.Options.Targeted, context.Options.Replace, context.Options.Within, context.Options.RefuseRisk]);
         PlanFormats.RefuseTwo(command, format, context.Options.Json);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
             {
@@ -80,7 +85,16 @@ internal static class PlanCommand
             };
             var file = parsed.Read(output) is { } name ? new PlanFile(name, session.Cluster) : null;
             var run = await context.PlanAsync(session, options, stop, windows).ConfigureAwait(false);
+            if (parsed.Read(context.Options.RefuseRisk))
+            {
+                run = run with { Plan = run.Plan with { Diagnostics = [.. run.Plan.Diagnostics, .. RiskRefusal.Of(run.Plan)] } };
+            }
+
             var plan = run.Plan;
+            var detail =
+                !parsed.Read(whatIf) ? WhatIfDetail.None
+                : parsed.Read(context.Options.Verbose) ? WhatIfDetail.All
+                : WhatIfDetail.Worst;
             if (PlanFormats.IsDocument(shown))
             {
                 var document = JsonView.PlanDocument(session.Cluster.Name, plan, plan.Diagnostics);
@@ -90,7 +104,7 @@ internal static class PlanCommand
             }
             else
             {
-                Show(terminal, session, plan, shown == PlanFormats.Json);
+                Show(terminal, session, plan, shown == PlanFormats.Json, detail);
             }
 
             file?.Save(session, options, run, terminal);
@@ -114,7 +128,7 @@ internal static class PlanCommand
         }
     }
 
-    public static void Show(Terminal terminal, Session session, Plan plan, bool json)
+    public static void Show(Terminal terminal, Session session, Plan plan, bool json, WhatIfDetail whatIf = WhatIfDetail.None)
     {
         if (json)
         {
@@ -122,7 +136,7 @@ internal static class PlanCommand
             return;
         }
 
-        PlanView.Show(terminal, plan, Path.GetFileName(session.Cluster.File));
+        PlanView.Show(terminal, plan, Path.GetFileName(session.Cluster.File), whatIf);
         DiagnosticView.Show(terminal, plan.Diagnostics);
     }
 

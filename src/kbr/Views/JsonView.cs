@@ -181,7 +181,7 @@ internal static class JsonView
         }
 
         json.WriteStartArray("steps");
-        foreach (var step in rollout.Steps)
+        foreach (var (number, step) in rollout.Steps.Index())
         {
             json.WriteStartObject();
             json.WriteString(
@@ -208,10 +208,21 @@ internal static class JsonView
                 json.WriteBoolean("waits", window.Waits(step));
             }
 
+            if (number < rollout.WhatIf.Length)
+            {
+                json.WriteString("worst", rollout.WhatIf[number].Worst is { } worst ? WhatIfView.Word(worst.Cost) : null);
+                WhatIfView.Write(json, "what_if", rollout.WhatIf[number]);
+            }
+
             json.WriteEndObject();
         }
 
         json.WriteEndArray();
+        if (rollout.AtRest is { } rest)
+        {
+            WhatIfView.Write(json, "at_rest", rest);
+        }
+
         json.WriteEndObject();
     }
 

@@ -85,6 +85,32 @@ internal static class PlanHtml
         }
 
         page.Append("</ol>\n");
+        foreach (var (number, step) in rollout.Steps.Index())
+        {
+            WriteFailures(page, $"What if one thing fails at step {number + 1}", step.WhatIf);
+        }
+
+        WriteFailures(page, "What if one thing fails without this change", rollout.AtRest);
+    }
+
+    private static void WriteFailures(StringBuilder page, string title, ImmutableArray<PlanReport.Failure> failures)
+    {
+        if (failures.IsEmpty)
+        {
+            return;
+        }
+
+        page.Append($"<details><summary>{E(title)}</summary>\n<table>\n");
+        foreach (var failure in failures)
+        {
+            var risk = failure.AtRisk.Length > 0 ? $"<br>at risk: {E(failure.AtRisk)}" : "";
+            page.Append(
+                $"<tr><td>{E(WhatIfView.Mark(failure.Cost))}</td><td>{E(failure.Condition)}</td><td>{E(failure.Consequence)}</td>"
+                    + $"<td>{E(failure.Quorum)}</td><td>{E(failure.Remedy)}{risk}</td></tr>\n"
+            );
+        }
+
+        page.Append("</table>\n</details>\n");
     }
 
     private static void WriteChange(StringBuilder page, PlanReport.Change change, bool isOpen)

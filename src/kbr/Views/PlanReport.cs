@@ -156,7 +156,30 @@ internal sealed record PlanReport
             Each(json, "steps", step => new Step(Text(step, "kind"), Words(step, "hosts"), Text(step, "note"))
             {
                 Waits = IsTrue(step, Flag),
+                WhatIf = Each(step, "what_if", ReadFailure),
             })
+        )
+        {
+            AtRest = Each(json, "at_rest", ReadFailure),
+        };
+
+    private static Failure ReadFailure(JsonElement json) =>
+        new(
+            Text(json, "cost"),
+            WhatIfView.Condition(Text(json, "failure"), Text(json, "host")),
+            WhatIfView.Quorum(
+                json.GetProperty("votes").GetInt32(),
+                json.GetProperty("counted").GetInt32(),
+                IsTrue(json, "has_quorum"),
+                TextOrNull(json, "leader")
+            ),
+            WhatIfView.Consequence(
+                Text(json, "cost"),
+                json.GetProperty("without_writes_seconds") is { ValueKind: JsonValueKind.Number } stop ? stop.GetDouble() : null,
+                Text(json, "at_risk")
+            ),
+            Text(json, "at_risk"),
+            Text(json, "remedy")
         );
 
     // A new attribute without a value says nothing.
@@ -284,7 +307,20 @@ internal sealed record PlanReport
     /// <param name="Address">The resource or group.</param>
     /// <param name="Summary">Its cost in a line.</param>
     /// <param name="Steps">Its steps in order.</param>
-    public sealed record Rollout(string Address, string Summary, ImmutableArray<Step> Steps);
+    public sealed record Rollout(string Address, string Summary, ImmutableArray<Step> Steps)
+    {
+        /// <summary>What single failures do without the change.</summary>
+        public ImmutableArray<Failure> AtRest { get; init; } = [];
+    }
+
+    /// <summary>What a single failure does.</summary>
+    /// <param name="Cost">The word of its cost.</param>
+    /// <param name="Condition">The failure.</param>
+    /// <param name="Quorum">Who votes and who leads.</param>
+    /// <param name="Consequence">How long writes stop.</param>
+    /// <param name="AtRisk">The rows that may be lost; empty for none.</param>
+    /// <param name="Remedy">What brings it back.</param>
+    public sealed record Failure(string Cost, string Condition, string Quorum, string Consequence, string AtRisk, string Remedy);
 
     /// <summary>A step of a roll-out.</summary>
     /// <param name="Kind">Its word.</param>
@@ -294,6 +330,9 @@ internal sealed record PlanReport
     {
         /// <summary>Whether it waits for a maintenance window.</summary>
         public bool Waits { get; init; }
+
+        /// <summary>What single failures do at it.</summary>
+        public ImmutableArray<Failure> WhatIf { get; init; } = [];
     }
 
     /// <summary>An error or a warning.</summary>

@@ -14,7 +14,8 @@ public static class PlanView
     /// <param name="terminal">Where.</param>
     /// <param name="plan">The plan.</param>
     /// <param name="file">The cluster file.</param>
-    public static void Show(Terminal terminal, Plan plan, string file = ClusterFile)
+    /// <param name="whatIf">How much is said of failures at its steps.</param>
+    public static void Show(Terminal terminal, Plan plan, string file = ClusterFile, WhatIfDetail whatIf = WhatIfDetail.None)
     {
         ArgumentNullException.ThrowIfNull(terminal);
         ArgumentNullException.ThrowIfNull(plan);
@@ -31,7 +32,7 @@ public static class PlanView
         {
             if (groups.TryGetValue(place, out var group))
             {
-                ShowGroup(terminal, group, plan.Window);
+                ShowGroup(terminal, group, plan.Window, whatIf);
             }
             else
             {
@@ -62,7 +63,12 @@ public static class PlanView
 
         foreach (var rollout in plan.Rollouts)
         {
-            ShowRollout(terminal, rollout, plan.Window);
+            ShowRollout(terminal, rollout, plan.Window, whatIf);
+        }
+
+        if (whatIf != WhatIfDetail.None && plan.Rollouts.IsEmpty && plan.Groups.All(group => group.Rollout is null))
+        {
+            terminal.Line("What if: no step disrupts a serving member or proxy.");
         }
 
         terminal.Line(Summary(plan, file), Terminal.Tone.Bold);
@@ -101,21 +107,26 @@ public static class PlanView
     }
 
     /// <summary>The steps of a roll-out.</summary>
-    public static void ShowRollout(Terminal terminal, RolloutForecast rollout, WindowOutlook? window = null)
+    public static void ShowRollout(
+        Terminal terminal,
+        RolloutForecast rollout,
+        WindowOutlook? window = null,
+        WhatIfDetail whatIf = WhatIfDetail.None
+    )
     {
         terminal.Line($"{rollout.Address} roll-out: {rollout.Summary}", Terminal.Tone.Bold);
-        ShowSteps(terminal, rollout, window);
+        ShowSteps(terminal, rollout, window, whatIf);
         terminal.Line();
     }
 
     // Its heading, and what is done to the group as a whole, in that order.
-    private static void ShowGroup(Terminal terminal, PlannedGroup group, WindowOutlook? window)
+    private static void ShowGroup(Terminal terminal, PlannedGroup group, WindowOutlook? window, WhatIfDetail whatIf)
     {
         terminal.Line($"{group.Policy.Group}{(group.Rollout is { } cost ? $": {cost.Summary}" : "")}", Terminal.Tone.Bold);
         terminal.Line($"  {group.Policy.Rules.Constraint}", Terminal.Tone.Faint);
         if (group.Rollout is { } rollout)
         {
-            ShowSteps(terminal, rollout, window);
+            ShowSteps(terminal, rollout, window, whatIf);
         }
 
         if (group.Cause is { } cause)
@@ -125,7 +136,7 @@ public static class PlanView
         }
     }
 
-    private static void ShowSteps(Terminal terminal, RolloutForecast rollout, WindowOutlook? window)
+    private static void ShowSteps(Terminal terminal, RolloutForecast rollout, WindowOutlook? window, WhatIfDetail whatIf)
     {
         foreach (var (number, step) in rollout.Steps.Index())
         {
@@ -139,6 +150,17 @@ public static class PlanView
             };
             var waits = window?.Waits(step) == true ? Waits : "";
             terminal.Line($"  {number + 1}. {what}{(step.Note.Length > 0 ? $"  ({step.Note})" : "")}{waits}");
+            if (number < rollout.WhatIf.Length)
+            {
+                WhatIfView.Show(terminal, rollout.WhatIf[number], whatIf);
+            }
+        }
+
+        if (whatIf != WhatIfDetail.None && rollout.AtRest is { Worst: not null } rest)
+        {
+            terminal.Line("  without this change");
+            WhatIfView.Show(terminal, rest, whatIf);
+            terminal.Line($"  {WhatIfView.Legend}", Terminal.Tone.Faint);
         }
     }
 

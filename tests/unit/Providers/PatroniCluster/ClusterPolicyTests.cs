@@ -40,7 +40,7 @@ internal sealed class ClusterPolicyTests
             Gen.Frequency((12, Gen.Const(false)), (1, Gen.Const(true)))
         );
 
-    private static readonly Gen<(ClusterView View, ClusterIntent Intent)> s_case =
+    internal static readonly Gen<(ClusterView View, ClusterIntent Intent)> Cases =
         from members in s_member.Array[1, 5]
         from primary in Gen.Frequency((12, Gen.Const(1)), (3, Gen.Const(0)), (1, Gen.Const(2)))
         from isSynchronous in Gen.Bool
@@ -70,7 +70,7 @@ internal sealed class ClusterPolicyTests
 
     [Test]
     public void No_step_endangers_the_cluster_also_when_a_member_fails_between_two_steps() =>
-        Gen.Select(s_case, Gen.Int[0, 6], Gen.Int[0, 4], Gen.Bool, Gen.Frequency((6, Gen.Const(Store.Whole)), (4, Gen.Enum<Store>())))
+        Gen.Select(Cases, Gen.Int[0, 6], Gen.Int[0, 4], Gen.Bool, Gen.Frequency((6, Gen.Const(Store.Whole)), (4, Gen.Enum<Store>())))
             .Slice(
                 all =>
                 {
@@ -83,7 +83,7 @@ internal sealed class ClusterPolicyTests
 
     [Test]
     public void The_forecast_equals_the_execution_when_nothing_fails() =>
-        s_case.Slice(
+        Cases.Slice(
             it =>
             {
                 var foreseen = ClusterModel.Run(it.View, it.Intent).Select(taken => taken.Step).Where(IsDeed).ToList();
