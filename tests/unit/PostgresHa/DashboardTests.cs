@@ -190,8 +190,12 @@ internal sealed partial class DashboardTests : BlueprintFixture
             }
         }
 
-        var steps = defaults.GetProperty("thresholds").GetProperty("steps").EnumerateArray();
-        return $"{steps.Last(step => step.GetProperty("value") is not { ValueKind: JsonValueKind.Number } from || from.GetDecimal() <= value).GetProperty("color")}";
+        var reached = defaults
+            .GetProperty("thresholds")
+            .GetProperty("steps")
+            .EnumerateArray()
+            .Last(step => step.GetProperty("value") is not { ValueKind: JsonValueKind.Number } from || from.GetDecimal() <= value);
+        return $"{reached.GetProperty("color")}";
     }
 
     private string Uid(string yaml)
