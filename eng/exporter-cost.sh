@@ -1,13 +1,10 @@
 #!/usr/bin/env bash
 # Measures what the exporters cost each member: their processor time and that of their session in PostgreSQL over SECONDS=60, as a part of
-# one core, by the cgroups of their containers and /proc; how long each query takes, as the role of the exporter; and what a member pays for
-# kbr status once a minute, by the processor time of the whole lab host with and without it.
+# one core, by the cgroups of their containers and /proc; and how long each query takes, as the role of the exporter.
 #
 #   eng/exporter-cost.sh          on the lab that KBR_LAB names, with a cluster that has postgres.monitoring (eng/alerts-proof.sh)
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
-lab=$PWD/lab${KBR_LAB:+/$KBR_LAB}
-kbr=${KBR_TOOL:-$PWD/kbr}
 seconds=${SECONDS_OF_IT:-60}
 
 # Nanoseconds of each container, and hundredths of a second of the session.
@@ -51,23 +48,3 @@ end()' | while IFS=$'\t' read -r name query; do
         lab/ssh db-master-01 'docker exec -i patroni psql -X -q -U kb_admin -d postgres' 2>&1 |
         awk -v name="$name" '/^Time:/ { if ($2 > most) most = $2 } END { printf "%s: %.1f ms at most\n", name, most }'
 done
-
-# The lab's cgroup of the host has all of its containers.
-used() {
-    local id file
-    id=$(docker inspect -f '{{.Id}}' "${KBR_LAB:+$KBR_LAB-}db-master-01")
-    file=$(find /sys/fs/cgroup -path "*$id/cpuacct.usage" 2>/dev/null | head -n 1)
-    if [[ $file ]]; then cat "$file"
-    else awk '/^usage_usec/ { print $2 * 1000 }' "$(find /sys/fs/cgroup -path "*$id*/cpu.stat" | head -n 1)"; fi
-}
-timed() { # COMMAND...: nanoseconds of the host, and microseconds that passed
-    local before=$(used) begun=${EPOCHREALTIME/./}
-    "$@" >/dev/null 2>&1
-    echo "$(($(used) - before)) $((${EPOCHREALTIME/./} - begun))"
-}
-six() { local n; for n in 1 2 3 4 5 6; do (cd "$lab" && "$kbr" status -c cluster-watch.yaml); done; }
-read -r idle_used idle_time < <(timed sleep "$seconds")
-read -r six_used six_time < <(timed six)
-awk -v i="$idle_used" -v it="$idle_time" -v s="$six_used" -v st="$six_time" 'BEGIN {
-    one = (s / 1e9 - i / 1e9 * st / it) / 6
-    printf "kbr status: %.2f s of a core each, %.2f %% once a minute (the host without it: %.1f %%)\n", one, one / 60 * 100, i / 10 / it }'
