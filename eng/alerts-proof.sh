@@ -49,13 +49,14 @@ P
 }
 
 # ---- what Prometheus and Alertmanager say ---------------------------------------------------------------
+ask() { curl -s -m 5 -K <(printf 'user = "watch:%s"\n' "$password") "http://$at:$1"; }
 firing() { # the names of the alerts that Prometheus lets fire
-    curl -s -m 5 "http://$at:9090/api/v1/alerts" | python3 -c '
+    ask 9090/api/v1/alerts | python3 -c '
 import json, sys
 print(" ".join(sorted({a["labels"]["alertname"] for a in json.load(sys.stdin)["data"]["alerts"] if a["state"] == "firing"})))' 2>/dev/null
 }
 received() { # the names of the alerts that Alertmanager has, and that are not resolved
-    curl -s -m 5 "http://$at:9093/api/v2/alerts" | python3 -c '
+    ask 9093/api/v2/alerts | python3 -c '
 import json, sys
 print(" ".join(sorted({a["labels"]["alertname"] for a in json.load(sys.stdin) if a["status"]["state"] == "active"})))' 2>/dev/null
 }
@@ -184,15 +185,52 @@ mend_pooler() {
     wait "$holder"
     true
 }
+# Each restart has to be seen by kbr status, whose figure Prometheus has.
+restarts() {
+    ask '9090/api/v1/query?query=kbr_status_unit_restarts%7Bhost="haproxy-02",unit="pgbouncer"%7D' | python3 -c '
+import json, sys
+print(json.load(sys.stdin)["data"]["result"][0]["value"][1])' 2>/dev/null
+}
 make_restarts() {
-    local n
+    local n before end=$((SECONDS + limit))
     for n in 1 2 3 4; do
+        before=$(restarts)
         on haproxy-02 'docker kill -s KILL pgbouncer >/dev/null'
-        sleep 12
+        until [[ $(restarts) != "$before" ]]; do
+            ((SECONDS < end)) || return 1
+            sleep 1
+        done
     done
 }
 # The alert goes on for a quarter of an hour.
 mend_restarts() { lasting+=" KbrUnitRestarts"; }
+# Nobody demotes anybody while Patroni is paused.
+make_two_primaries() {
+    patroni '{"pause": true}'
+    local n
+    for n in {1..30}; do
+        on "$replica" 'curl -s -m 3 "http://$(hostname):8008/patroni"' | grep -q '"pause": true' && break
+        sleep 1
+    done
+    sql "$replica" 'SELECT pg_promote()' >/dev/null
+}
+mend_two_primaries() { patroni '{"pause": null}'; }
+make_balancer() { "$root/lab/balancer" targets "$replica" >/dev/null; }
+mend_balancer() { "$root/lab/balancer" default >/dev/null; }
+# XFS has as many inodes as there is room for, so the room goes first.
+make_inodes() {
+    on "$replica" 'm=/opt/keybuzz/postgres; fallocate -l $(($(df -B1 --output=avail $m | tail -n 1) - 120000000)) $m/filler
+        mkdir $m/many && cd $m/many && seq $(($(df --output=itotal . | tail -n 1) * 88 / 100 - $(df --output=iused . | tail -n 1))) |
+            xargs touch'
+}
+mend_inodes() { on "$replica" 'cd /opt/keybuzz/postgres && rm -rf many filler'; }
+# Of a container that has 20 MB. The kernel counts on the whole machine, and so for every lab on it.
+make_memory() {
+    on "$replica" 'docker run --rm --pull never --network none --memory 20m --memory-swap 20m --entrypoint python3 \
+        "$(docker inspect -f "{{.Config.Image}}" patroni)" -c "x = b\"x\" * (200 << 20)"; [ $? = 137 ]'
+}
+# The alert goes on for a quarter of an hour.
+mend_memory() { lasting+=" KbrOutOfMemory"; }
 make_exporter() { on "$replica" 'systemctl stop postgres-exporter'; }
 mend_exporter() { on "$replica" 'systemctl start postgres-exporter'; }
 make_archive() {
@@ -242,6 +280,10 @@ faults=(
     "refused|a line of postgresql.auto.conf is no setting|KbrSettingsRefused"
     "pooler|PgBouncer is paused, and a client waits|PoolerWaiting"
     "restarts|PgBouncer is killed four times|KbrUnitRestarts"
+    "two_primaries|a replica is promoted by hand while Patroni is paused|PostgresSeveralPrimaries"
+    "balancer|the load balancer leads to a replica|KbrWritesFail"
+    "inodes|88 of 100 inodes of a replica's volume are used|KbrInodesNearlyUsed"
+    "memory|the kernel kills a process for lack of memory|KbrOutOfMemory"
     "exporter|an exporter is stopped|ExporterDown"
     "archive|the repository's server is stopped|KbrArchiveBehind"
     "drift|a file gets another mode by hand|KbrDriftFound"
@@ -258,6 +300,7 @@ faults=(
     image: $KBR_MONITORING_TAG@${KBR_MONITORING##*@}
     exporters: [postgres, pgbouncer, node]
     server: $server
+    login: { name: watch, password: "\${secret.WATCH_PASS}" }
     interval: 5s
     max_transaction: 30s
     max_idle_in_transaction: 20s
@@ -272,6 +315,8 @@ YAML
 export BACKUP_S3_KEY=S3RVER BACKUP_S3_SECRET=S3RVER
 cd "$lab" || exit
 "$kbr" init --credentials -c "$file" >"$here/init" 2>&1 || { cat "$here/init" >&2; exit 1; }
+grep -q '^WATCH_PASS=' credentials/ha.env || echo "WATCH_PASS=$(head -c 18 /dev/urandom | base64)" >>credentials/ha.env
+password=$(sed -n 's/^WATCH_PASS=//p' credentials/ha.env)
 # A new cluster's archive takes longer to settle than an apply waits.
 for attempt in 1 2 3; do
     "$kbr" apply -c "$file" --auto-approve >"$here/apply" 2>&1 && break
@@ -314,8 +359,8 @@ shorten() {
         on "$server" "cat >$files/alerts.yml; docker kill -s HUP prometheus >/dev/null"
 }
 shorten
-for _ in {1..40}; do curl -s "http://$at:9090/api/v1/rules" | grep -q KbrWritesFail && break; sleep 0.5; done
-curl -s "http://$at:9090/api/v1/rules" | grep -q KbrWritesFail || { say "Prometheus has no rules"; exit 1; }
+for _ in {1..40}; do ask 9090/api/v1/rules | grep -q KbrWritesFail && break; sleep 0.5; done
+ask 9090/api/v1/rules | grep -q KbrWritesFail || { say "Prometheus has no rules"; exit 1; }
 
 quiet 240 || { say "before any fault: $(firing)"; exit 1; }
 end=$((SECONDS + healthy)) false=''

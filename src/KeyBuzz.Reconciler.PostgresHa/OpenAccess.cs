@@ -24,10 +24,10 @@ public static class OpenAccess
                 + $"(haproxy.stats_login sets one)";
         }
 
-        if (topology.Monitoring is not null)
+        if (topology.Monitoring is { Access: null })
         {
             yield return "Open: exporters, Prometheus and Alertmanager, without a login, on the private addresses "
-                + "(kbr check --ports has the firewall's rules)";
+                + "(monitoring.login sets one; kbr check --ports has the firewall's rules)";
         }
 
         if (!topology.Networks.IsEmpty)

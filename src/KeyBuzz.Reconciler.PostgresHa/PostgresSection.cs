@@ -78,7 +78,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var databases = accounts.Databases(application.Name);
         var times = dynamic.Times();
         var synchronous = dynamic.Synchronous();
-        var haproxy = new HaproxySection(section, _findings, values).Read(balancer);
+        var haproxy = new HaproxySection(section, values).Read(balancer);
         var pgbouncer = new PgBouncerSection(section, _findings, values).Read();
         var rest = accounts.Credentials(PostgresCredentials.Rest, PostgresCredentials.RestPassword);
         var backups = new BackupSection(section, context, values);

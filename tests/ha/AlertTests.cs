@@ -11,6 +11,7 @@ public sealed class AlertTests
 {
     private const string Server = "haproxy-01";
     private const string Password = "canary-monitor-Ge5rT2";
+    private const string Access = "canary-watch-Zt4";
     private const string Rules = "/opt/keybuzz/monitoring/alerts.yml";
 
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(90);
@@ -21,7 +22,7 @@ public sealed class AlertTests
     public void Turn_it_on()
     {
         s_before = HaSetUp.Workspace.Yaml;
-        Ha.Credentials += $"MONITORING_PASS={Password}\n";
+        Ha.Credentials += $"MONITORING_PASS={Password}\nWATCH_PASS={Access}\n";
         HaSetUp.Workspace.Yaml =
             s_before.Replace("  haproxy:\n", "  haproxy:\n    metrics: true\n", StringComparison.Ordinal)
             + $$"""
@@ -30,6 +31,7 @@ public sealed class AlertTests
                     image: {{Lab.Images()["MONITORING"]}}
                     exporters: [postgres, pgbouncer, node]
                     server: {{Server}}
+                    login: { name: watch, password: "${secret.WATCH_PASS}" }
                     interval: 2s
                     max_transaction: 5s
 
@@ -73,8 +75,17 @@ public sealed class AlertTests
                     "ps -ef; docker ps -q | xargs docker inspect; docker ps -q | xargs -n 1 docker logs 2>&1; "
                         + "find /opt/keybuzz /etc /var/lib/kbr -type f -perm /077 -not -path '*/postgres/data/*' -exec cat {} +"
                 ),
-                Does.Not.Contain(Password),
+                Does.Not.Contain(Password).And.Not.Contain("canary-watch"),
                 host
+            );
+            Assert.That(
+                Lab.OnHost(
+                    host,
+                    "for port in 9187 9127 9100 9090 9093; do "
+                        + "curl -s -o /dev/null -w '%{http_code}\\n' \"http://$(hostname):$port/metrics\"; done; true"
+                ),
+                Does.Contain("401").And.Not.Contain("200"),
+                $"{host} asks for a login"
             );
         }
     }
@@ -189,11 +200,14 @@ public sealed class AlertTests
     private static string Ask(int port, IEnumerable<string> questions) =>
         Lab.OnHost(
             Server,
-            string.Concat(questions.Select(question => $"curl -sg \"http://$(hostname):{port}/api/v1/{question}\" | tr -d '\\n'; echo\n"))
+            string.Concat(questions.Select(question => $"{Curl} \"http://$(hostname):{port}/api/v1/{question}\" | tr -d '\\n'; echo\n"))
         );
 
     private static string Ask(int port, string question) =>
-        Lab.OnHost(Server, $"curl -sg \"http://$(hostname):{port}/api/v{(port == 9090 ? 1 : 2)}/{question}\"");
+        Lab.OnHost(Server, $"{Curl} \"http://$(hostname):{port}/api/v{(port == 9090 ? 1 : 2)}/{question}\"");
+
+    private const string Curl =
+        @"printf 'user = ""watch:%s""\n' ""$(sed 's/[\\""]/\\&/g' /opt/keybuzz/monitoring/monitoring.password)"" | curl -sg -K -";
 
     private static bool Up(string metric, string member) =>
         Ask(9090, $"query?query={metric}{{member=%22{member}%22}}").Contains(",\"1\"]", StringComparison.Ordinal);

@@ -25,8 +25,11 @@ public sealed record DashboardPanel(
     params ImmutableArray<(string Expression, string Legend)> Queries
 )
 {
-    /// <summary>The bound that is drawn; null for none.</summary>
+    /// <summary>From where on a number is bad; null for none.</summary>
     public decimal? Bound { get; init; }
+
+    /// <summary>Below which a number is bad; null for none.</summary>
+    public decimal? Floor { get; init; }
 
     /// <summary>The words for numbers, and their color; none for the number itself.</summary>
     public ImmutableArray<(string Value, string Text, string Color)> Words { get; init; } = [];

@@ -196,7 +196,12 @@ public static class DashboardJson
         json.WriteStartObject("thresholds");
         json.WriteString("mode", "absolute");
         json.WriteStartArray("steps");
-        Step(json, "green", null);
+        Step(json, panel.Floor is null ? "green" : "red", null);
+        if (panel.Floor is { } floor)
+        {
+            Step(json, "green", floor);
+        }
+
         if (panel.Bound is { } bound)
         {
             Step(json, "red", bound);
@@ -210,7 +215,7 @@ public static class DashboardJson
             json.WriteNumber("fillOpacity", 5);
             json.WriteString("showPoints", "never");
             json.WriteStartObject("thresholdsStyle");
-            json.WriteString("mode", panel.Bound is null ? "off" : "dashed");
+            json.WriteString("mode", panel.Bound is null && panel.Floor is null ? "off" : "dashed");
             json.WriteEndObject();
         }
 

@@ -16,7 +16,7 @@ public static class Dashboards
         ArgumentNullException.ThrowIfNull(topology);
         var selectors = Selectors(topology);
         var monitoring = topology.Monitoring;
-        List<DashboardRow> rows = [State(), Replication(topology), Volumes(topology)];
+        List<DashboardRow> rows = [State(topology), Replication(topology), Volumes(topology)];
         if (monitoring is { ExportsPostgres: true })
         {
             rows.Add(Sessions(monitoring));
@@ -44,12 +44,24 @@ public static class Dashboards
             : [cluster];
     }
 
-    private static DashboardRow State() =>
+    private static DashboardRow State(PostgresTopology topology) =>
         new(
             "State",
             new("Writes", DashboardLook.Stat, "none", ("kbr_status_writes_ok{S}", "")) { Words = s_verdicts },
-            new("Primary", DashboardLook.Name, "none", ("patroni_primary{S} == 1", "{{member}}")),
-            new("Members that serve", DashboardLook.Stat, "none", ("kbr_status_members_serving{S}", "")),
+            // Each primary has the number of them.
+            new(
+                "Primary",
+                DashboardLook.Name,
+                "none",
+                ("(patroni_primary{S} == 1) * on () group_left () sum(patroni_primary{S})", "{{member}}")
+            )
+            {
+                Bound = 2,
+            },
+            new("Members that serve", DashboardLook.Stat, "none", ("kbr_status_members_serving{S}", ""))
+            {
+                Floor = topology.Members.Length,
+            },
             new("Patroni is paused", DashboardLook.Stat, "none", ("max(patroni_is_paused{S})", "")) { Words = s_faults },
             new("Last kbr status", DashboardLook.Stat, "s", ("time() - kbr_status_last_run_timestamp_seconds{C}", "")) { Bound = 300 },
             new("Alerts", DashboardLook.Stat, "none", ("count(ALERTS{C,alertstate=\"firing\"}) or vector(0)", "")) { Bound = 1 },
@@ -75,7 +87,10 @@ public static class Dashboards
             },
             new("WAL that slots hold", DashboardLook.Graph, "bytes", ("kbr_status_slot_held_bytes{S}", "{{slot}} on {{host}}")),
             new("WAL that is written", DashboardLook.Graph, "Bps", ("rate(max(patroni_xlog_location{S})[5m:])", "primary")),
-            new("Replica streams", DashboardLook.Graph, "none", ("sum(patroni_postgres_streaming{S})", "streaming")),
+            new("Replicas that stream", DashboardLook.Graph, "none", ("sum(patroni_postgres_streaming{S})", "streaming"))
+            {
+                Floor = topology.Members.Length - 1,
+            },
             new("Timeline", DashboardLook.Graph, "none", ("patroni_postgres_timeline{S}", "{{member}}")),
             new(
                 "Members of the consensus store",
@@ -84,6 +99,9 @@ public static class Dashboards
                 ("kbr_status_store_members{S}", "members"),
                 ("kbr_status_store_members_connected{S}", "connected")
             )
+            {
+                Floor = topology.Members.Length,
+            }
         );
 
     private static DashboardRow Volumes(PostgresTopology topology) =>
@@ -100,7 +118,10 @@ public static class Dashboards
                 DashboardLook.Graph,
                 "none",
                 ("clamp_max(kbr_status_volume_free_bytes{S} / clamp_min(-deriv(kbr_status_volume_free_bytes{S}[6h]), 1) / 86400, 90)", Host)
-            ),
+            )
+            {
+                Floor = 3,
+            },
             new(
                 "Inodes used",
                 DashboardLook.Graph,
@@ -165,6 +186,9 @@ public static class Dashboards
                 ("sum by (datname) (increase(kbr_postgres_database_deadlocks{P}[1h]))", "{{datname}}")
             ),
             new("Damaged pages", DashboardLook.Graph, "none", ("sum by (member) (kbr_postgres_database_checksum_failures{P})", Member))
+            {
+                Bound = 1,
+            }
         );
 
     private static DashboardRow Backups(MonitoringSettings? settings) =>
@@ -222,7 +246,10 @@ public static class Dashboards
     private static DashboardRow Haproxy() =>
         new(
             "HAProxy",
-            new("Servers that are up", DashboardLook.Graph, "none", ("haproxy_backend_active_servers{H}", "{{proxy}} of {{proxy_host}}")),
+            new("Servers that are up", DashboardLook.Graph, "none", ("haproxy_backend_active_servers{H}", "{{proxy}} of {{proxy_host}}"))
+            {
+                Floor = 1,
+            },
             new("Sessions", DashboardLook.Graph, "none", ("haproxy_frontend_current_sessions{H}", "{{proxy}} of {{proxy_host}}")),
             new(
                 "New sessions, and connections that fail",
@@ -243,8 +270,14 @@ public static class Dashboards
                 "none",
                 ("kbr_status_pending_restart{S}", "wait for a restart on {{host}}"),
                 ("kbr_status_settings_refused{S}", "refused on {{host}}")
-            ),
-            new("Changed by hand", DashboardLook.Graph, "none", ("kbr_drift_resources{C,state=~\"changed|deleted\"}", "{{state}}")),
+            )
+            {
+                Bound = 1,
+            },
+            new("Changed by hand", DashboardLook.Graph, "none", ("kbr_drift_resources{C,state=~\"changed|deleted\"}", "{{state}}"))
+            {
+                Bound = 1,
+            },
             new("Since the last change by kbr", DashboardLook.Graph, "s", ("time() - kbr_status_last_change_timestamp_seconds{S}", "age"))
         );
 
@@ -264,7 +297,10 @@ public static class Dashboards
                     DashboardLook.Graph,
                     "percentunit",
                     ("node_memory_MemAvailable_bytes{N} / node_memory_MemTotal_bytes{N}", Node)
-                ),
+                )
+                {
+                    Floor = 0.05m,
+                },
                 new("Swap used", DashboardLook.Graph, "bytes", ("node_memory_SwapTotal_bytes{N} - node_memory_SwapFree_bytes{N}", Node)),
                 new("Pages swapped in", DashboardLook.Graph, "none", ("rate(node_vmstat_pswpin{N}[5m])", Node)),
                 new(

@@ -17,6 +17,9 @@ internal static class ExporterFiles
     /// <summary>The name of the file with kbr's queries.</summary>
     public const string Queries = "queries.yaml";
 
+    /// <summary>The name of the file with the login that is asked for. It is read anew for each request.</summary>
+    public const string Access = "web.yml";
+
     /// <summary>Where the exporter of the host finds the figures of kbr status, in its container.</summary>
     public const string StatusDirectory = "/status";
 
@@ -109,6 +112,7 @@ internal static class ExporterFiles
         ResourceFactory.List([
             "prometheus-postgres-exporter",
             Listen(member, settings.Ports.Postgres),
+            .. AccessOption(settings),
             $"--extend.query-path={Directory}/{Queries}",
             "--disable-default-metrics",
             "--disable-settings-metrics",
@@ -126,20 +130,22 @@ internal static class ExporterFiles
 
     /// <summary>The command of PgBouncer's exporter.</summary>
     public static IReadOnlyList<string> PgBouncer(PostgresTopology topology, MonitoringSettings settings, Host proxy) =>
-        ResourceFactory.List(
+        ResourceFactory.List([
             "prometheus-pgbouncer-exporter",
             Listen(proxy, settings.Ports.PgBouncer),
+            .. AccessOption(settings),
             "--pgBouncer.pid-file=",
             "--log.level=warn",
             $"--pgBouncer.connectionString=postgres://{topology.PoolerStatistics.Name}@"
-                + $"{ConfigText.Endpoint(proxy.Address, topology.PgBouncer.Port)}/pgbouncer?sslmode=disable&connect_timeout=5"
-        );
+                + $"{ConfigText.Endpoint(proxy.Address, topology.PgBouncer.Port)}/pgbouncer?sslmode=disable&connect_timeout=5",
+        ]);
 
     /// <summary>The command of the host's exporter.</summary>
     public static IReadOnlyList<string> OfHost(MonitoringSettings settings, Host host) =>
         ResourceFactory.List([
             "prometheus-node-exporter",
             Listen(host, settings.Ports.Host),
+            .. AccessOption(settings),
             "--collector.disable-defaults",
             .. s_ofHost.Select(name => "--collector." + name),
             .. host.Name == settings.Server?.Name
@@ -147,6 +153,16 @@ internal static class ExporterFiles
                 : Array.Empty<string>(),
             "--log.level=warn",
         ]);
+
+    /// <summary>Names the file with the login that is asked for.</summary>
+    public static IEnumerable<string> AccessOption(MonitoringSettings settings) =>
+        settings.Access is null ? [] : [$"--web.config.file={Directory}/{Access}"];
+
+    /// <summary>That file. It has a hash of the password alone.</summary>
+    public static SecretText AccessFile(PostgresUser login, RoleVerifier verifier) =>
+        ConfigText.Of(
+            $"# Written by kbr; a change by hand is drift.\nbasic_auth_users: {"{"} '{login.Name}': '{verifier.BcryptOf(login)}' {"}"}\n"
+        );
 
     /// <summary>The logins of the exporters on a host.</summary>
     public static SecretText LoginsOn(PostgresTopology topology, MonitoringSettings settings, Host host) =>

@@ -34,6 +34,9 @@ internal sealed class MonitoringResources(
     /// <summary>The container of Alertmanager.</summary>
     public const string Alertmanager = "alertmanager";
 
+    private const string AccessResource = "monitoring-login";
+    private const string PasswordResource = "monitoring-password";
+
     // Of no user: packages of a distribution take numbers below 1000, people from there, and systemd up to 65519 (its "Users, Groups, UIDs
     // and GIDs"). Images without a distribution have it as "nonroot".
     private const string Uid = "65532";
@@ -68,6 +71,11 @@ internal sealed class MonitoringResources(
 
         yield return Directory(host, "monitoring", Files, Uid, "0700");
         yield return factory.Make("image", "monitoring", host.Name, At, settings.Image.Attributes);
+        if (settings.Access is { } access)
+        {
+            yield return File(host, AccessResource, ExporterFiles.Access, ExporterFiles.AccessFile(access, verifier));
+        }
+
         if (exportsPostgres || exportsPgBouncer)
         {
             yield return File(host, "exporter-logins", ExporterFiles.Logins, ExporterFiles.LoginsOn(topology, settings, host));
@@ -150,7 +158,17 @@ internal sealed class MonitoringResources(
     {
         yield return Directory(server, "monitoring-status", Status, owner: null, mode: null, ("data", true));
         yield return Directory(server, "monitoring-data", Data, Uid, "0700", ("data", true));
-        ImmutableArray<Address> image = [new("image", "monitoring", server.Name)];
+        // What asks Prometheus and Alertmanager, as they ask the exporters.
+        ImmutableArray<Address> image =
+        [
+            new("image", "monitoring", server.Name),
+            .. settings.Access is null ? Array.Empty<Address>() : [new Address("config_file", PasswordResource, server.Name)],
+        ];
+        if (settings.Access is { } access)
+        {
+            yield return File(server, PasswordResource, PrometheusFiles.AccessPassword, access.Password);
+        }
+
         var atPrometheus = ConfigText.Endpoint(server.Address, settings.Ports.Prometheus);
         var rules = Reloaded(
             "prometheus-alerts",
@@ -197,13 +215,14 @@ internal sealed class MonitoringResources(
                 ServerFiles.Confirm(
                     Alertmanager,
                     ConfigText.Endpoint(server.Address, settings.Ports.Alertmanager),
-                    $"{Files}/{ServerFiles.Alertmanager}"
+                    $"{Files}/{ServerFiles.Alertmanager}",
+                    AccessFrom
                 )
             )
         ) with
         {
             // Alertmanager reads the file with a URL for each message.
-            Requires = [.. ofAlertmanager.Skip(1).Select(name => new Address("config_file", name, server.Name))],
+            Requires = [.. image.Skip(1), .. ofAlertmanager.Skip(1).Select(name => new Address("config_file", name, server.Name))],
         };
         var ports = settings.Ports;
         foreach (
@@ -226,7 +245,7 @@ internal sealed class MonitoringResources(
                 ("validate", check),
                 ("reload", ServerFiles.Reload(Prometheus)),
                 ("loaded_by", "container:" + Prometheus),
-                ("reload_confirm", ServerFiles.Confirm(Prometheus, atPrometheus, $"{Files}/{fileName}"))
+                ("reload_confirm", ServerFiles.Confirm(Prometheus, atPrometheus, $"{Files}/{fileName}", AccessFrom))
             ) with
             {
                 Requires = image,
@@ -234,6 +253,9 @@ internal sealed class MonitoringResources(
     }
 
     private SourceLocation At => section.Place(MonitoringSection.Key);
+
+    private (string Name, string PasswordFile)? AccessFrom =>
+        settings.Access is { } access ? (access.Name, $"{Files}/{PrometheusFiles.AccessPassword}") : null;
 
     private static (string, string) PasswordFile => ("PGPASSFILE", $"{ExporterFiles.Directory}/{ExporterFiles.Logins}");
 
@@ -292,7 +314,12 @@ internal sealed class MonitoringResources(
             )
         ) with
         {
-            Requires = [.. files.Select(file => new Address("config_file", file, host.Name))],
+            Requires =
+            [
+                .. files
+                    .Concat(settings.Access is null ? Array.Empty<string>() : [AccessResource])
+                    .Select(file => new Address("config_file", file, host.Name)),
+            ],
         };
         yield return factory.Make(
             "systemd_unit",

@@ -10,6 +10,9 @@ namespace KeyBuzz.Reconciler.PostgresHa.Monitoring;
 /// <param name="Ports">Where each listens.</param>
 public sealed record MonitoringSettings(ServiceImage Image, PostgresUser Login, MonitoringPorts Ports)
 {
+    /// <summary>The login that exporters, Prometheus and Alertmanager ask for; null for none.</summary>
+    public PostgresUser? Access { get; init; }
+
     /// <summary>Whether each member has an exporter of PostgreSQL.</summary>
     public bool ExportsPostgres { get; init; }
 

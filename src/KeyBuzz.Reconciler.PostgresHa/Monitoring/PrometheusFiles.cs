@@ -23,6 +23,9 @@ public static class PrometheusFiles
     /// <summary>The name of the file with the password of HAProxy's statistics.</summary>
     public const string HaproxyPassword = "haproxy.password";
 
+    /// <summary>The name of the file with the password that exporters, Prometheus and Alertmanager ask for.</summary>
+    public const string AccessPassword = "monitoring.password";
+
     /// <summary>The job of PostgreSQL's exporters.</summary>
     public static string PostgresJob(PostgresTopology topology)
     {
@@ -69,17 +72,20 @@ public static class PrometheusFiles
             if (monitoring.ExportsPostgres)
             {
                 Job(PostgresJob(topology), topology.Members, monitoring.Ports.Postgres, "member");
+                Access(monitoring);
             }
 
             if (monitoring.ExportsPgBouncer)
             {
                 Job(PgBouncerJob(topology), topology.Proxies, monitoring.Ports.PgBouncer, "proxy_host");
+                Access(monitoring);
             }
 
             if (monitoring.HostsOf(topology).Any())
             {
                 // The figures of kbr status have the labels of their cluster already.
                 Job(HostJob(topology), monitoring.HostsOf(topology), monitoring.Ports.Host, "node", "    honor_labels: true\n");
+                Access(monitoring);
             }
         }
 
@@ -97,6 +103,14 @@ public static class PrometheusFiles
         }
 
         return text.ToString();
+
+        void Access(MonitoringSettings monitoring)
+        {
+            if (monitoring.Access is { } login)
+            {
+                text.Append(CultureInfo.InvariantCulture, $"    basic_auth: {AccessOf(login)}\n");
+            }
+        }
 
         void Job(string name, IEnumerable<Host> hosts, int port, string label, string more = "")
         {
@@ -139,6 +153,9 @@ public static class PrometheusFiles
 
         return text.ToString();
     }
+
+    /// <summary>The login that exporters, Prometheus and Alertmanager ask for, in a configuration beside the password's file.</summary>
+    internal static string AccessOf(PostgresUser login) => $"{{ username: {Quoted(login.Name)}, password_file: {AccessPassword} }}";
 
     private static string Quoted(string text) => $"'{text.Replace("'", "''", StringComparison.Ordinal)}'";
 }

@@ -18,26 +18,28 @@ internal static class ServerFiles
 
     /// <summary>The command of Prometheus.</summary>
     public static IReadOnlyList<string> PrometheusCommand(MonitoringSettings settings, Host server) =>
-        ResourceFactory.List(
+        ResourceFactory.List([
             "prometheus",
             $"--config.file={ExporterFiles.Directory}/{Prometheus}",
             $"--storage.tsdb.path={Data}/prometheus",
             "--storage.tsdb.retention.time=1y",
             string.Create(CultureInfo.InvariantCulture, $"--storage.tsdb.retention.size={settings.Storage}B"),
             "--web.listen-address=" + ConfigText.Endpoint(server.Address, settings.Ports.Prometheus),
-            "--log.level=warn"
-        );
+            .. ExporterFiles.AccessOption(settings),
+            "--log.level=warn",
+        ]);
 
     /// <summary>The command of Alertmanager, which is alone.</summary>
     public static IReadOnlyList<string> AlertmanagerCommand(MonitoringSettings settings, Host server) =>
-        ResourceFactory.List(
+        ResourceFactory.List([
             "prometheus-alertmanager",
             $"--config.file={ExporterFiles.Directory}/{Alertmanager}",
             $"--storage.path={Data}/alertmanager",
             "--web.listen-address=" + ConfigText.Endpoint(server.Address, settings.Ports.Alertmanager),
+            .. ExporterFiles.AccessOption(settings),
             "--cluster.listen-address=",
-            "--log.level=warn"
-        );
+            "--log.level=warn",
+        ]);
 
     /// <summary>Prometheus' configuration.</summary>
     public static string PrometheusConfiguration(MonitoringSettings settings, Host server) =>
@@ -57,7 +59,7 @@ internal static class ServerFiles
                     - targets: ['{ConfigText.Endpoint(server.Address, settings.Ports.Alertmanager)}']
 
             """
-        );
+        ) + (settings.Access is { } access ? $"      basic_auth: {PrometheusFiles.AccessOf(access)}\n" : "");
 
     /// <summary>The name of the file with a receiver's URL.</summary>
     public static string ReceiverFile(string kind) => kind + ".url";
@@ -88,8 +90,17 @@ internal static class ServerFiles
     public static string Reload(string container) => $"docker kill -s HUP {container} >/dev/null";
 
     /// <summary>Succeeds once the process has taken its files after a file was written.</summary>
-    public static string Confirm(string product, string endpoint, string path) =>
-        $"m=$(curl -fsS --max-time 5 http://{endpoint}/metrics) && printf '%s\\n' \"$m\" | "
+    /// <param name="product">The process.</param>
+    /// <param name="endpoint">Where it listens.</param>
+    /// <param name="path">The file.</param>
+    /// <param name="access">The login that it asks for, and the file with the password, which is on no command line.</param>
+    public static string Confirm(string product, string endpoint, string path, (string Name, string PasswordFile)? access) =>
+        (
+            access is { } login
+                ? $"m=$(printf 'user = \"%s:%s\"\\n' {login.Name} \"$(sed 's/[\\\\\"]/\\\\&/g' {login.PasswordFile})\" | curl -K - "
+                : "m=$(curl "
+        )
+        + $"-fsS --max-time 5 http://{endpoint}/metrics) && printf '%s\\n' \"$m\" | "
         + $"grep -qx '{product}_config_last_reload_successful 1' && t=$(printf '%s\\n' \"$m\" | "
         + $"sed -n 's/^{product}_config_last_reload_success_timestamp_seconds //p') && "
         + $"[ \"$(printf %.0f \"$t\")\" -ge \"$(stat -c %Y {path})\" ]";

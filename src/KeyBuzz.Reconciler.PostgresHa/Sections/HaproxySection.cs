@@ -5,7 +5,7 @@ using KeyBuzz.Reconciler.Resources;
 namespace KeyBuzz.Reconciler.PostgresHa.Sections;
 
 /// <summary>Reads the <c>haproxy</c> part.</summary>
-internal sealed class HaproxySection(SectionReader section, Findings findings, SectionValues values)
+internal sealed class HaproxySection(SectionReader section, SectionValues values)
 {
     // HAProxy's further timeouts of sessions over TCP: the key here, and HAProxy's name.
     private static readonly (string Key, string Name)[] s_timeouts =
@@ -42,7 +42,7 @@ internal sealed class HaproxySection(SectionReader section, Findings findings, S
             own.Duration("idle_timeout", TimeSpan.FromHours(24), TimeSpan.FromMinutes(1))
         )
         {
-            StatisticsLogin = StatisticsLogin(own),
+            StatisticsLogin = values.WebLogin(own, "stats_login"),
             Metrics = own.Boolean("metrics") ?? false,
             EndsSessions = own.Choice("on_marked_down", true, ("shutdown-sessions", true), ("none", false)),
             EndsReads = own.Choice("read_on_marked_down", true, ("shutdown-sessions", true), ("none", false)),
@@ -67,32 +67,5 @@ internal sealed class HaproxySection(SectionReader section, Findings findings, S
         }
 
         TimeSpan? Given(string key) => own.Find(key) is null ? null : own.Duration(key, TimeSpan.FromHours(24), TimeSpan.FromSeconds(1));
-    }
-
-    private PostgresUser? StatisticsLogin(SectionReader haproxy)
-    {
-        if (haproxy.Find("stats_login") is null)
-        {
-            return null;
-        }
-
-        var own = haproxy.Section("stats_login").Allow(PostgresSchema.RequiredLogin);
-        var name = own.Word("name", "a user's name", required: true);
-        if (
-            name is not null
-            && !(
-                name.Value.Length is > 0 and <= 63
-                && name.Value.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.')
-            )
-        )
-        {
-            findings.Error(
-                $"'{name.Value}' cannot be the name of a login to the statistics",
-                name.At,
-                "letters, digits, '-', '_' and '.' only"
-            );
-        }
-
-        return new PostgresUser(name?.Value ?? "", values.SecretOf(own, "password"));
     }
 }

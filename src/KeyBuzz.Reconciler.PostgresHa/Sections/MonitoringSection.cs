@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Monitoring;
@@ -51,6 +52,7 @@ internal sealed class MonitoringSection(SectionReader section, BlueprintContext 
             MaxTransaction = own.Duration("max_transaction", TimeSpan.FromHours(1), TimeSpan.FromSeconds(1)),
             MaxIdleInTransaction = own.Duration("max_idle_in_transaction", TimeSpan.FromMinutes(5), TimeSpan.FromSeconds(1)),
             Receivers = Receivers(own),
+            Access = Access(own),
         };
         return values.Image(own) is { } image ? settings with { Image = image } : null;
     }
@@ -86,6 +88,21 @@ internal sealed class MonitoringSection(SectionReader section, BlueprintContext 
         }
 
         return found;
+    }
+
+    private PostgresUser? Access(SectionReader own)
+    {
+        var login = values.WebLogin(own, "login");
+        if (login is not null && Encoding.UTF8.GetByteCount(login.Password.Reveal()) > Bcrypt.LongestPassword)
+        {
+            context.Findings.Error(
+                $"the password of monitoring.login is longer than {Bcrypt.LongestPassword} bytes",
+                own.Place("login"),
+                "bcrypt takes no notice of what is behind them"
+            );
+        }
+
+        return login;
     }
 
     private ImmutableArray<(string, Resources.SecretText)> Receivers(SectionReader own)

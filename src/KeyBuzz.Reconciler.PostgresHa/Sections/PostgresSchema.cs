@@ -438,6 +438,7 @@ internal static class PostgresSchema
         Size("storage", "How much the server keeps; older figures make room.", "4GiB"),
         Duration("max_transaction", "How old a transaction may be before an alert.", "1h"),
         Duration("max_idle_in_transaction", "For how long a transaction may be idle before an alert.", "5m"),
+        Section("login", "The login that exporters, Prometheus and Alertmanager ask for; default: none.", RequiredLogin),
         Section("receivers", "Where Alertmanager sends alerts; default: nowhere.", Receivers),
         Section("ports", "Where each listens, on its host's private address.", MonitoringPorts),
     ]);

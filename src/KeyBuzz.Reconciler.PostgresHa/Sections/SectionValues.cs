@@ -60,6 +60,30 @@ internal sealed class SectionValues(SectionReader section, BlueprintContext cont
         return null;
     }
 
+    /// <summary>A login over HTTP of a part; null where there is none.</summary>
+    public PostgresUser? WebLogin(SectionReader part, string key)
+    {
+        if (part.Find(key) is null)
+        {
+            return null;
+        }
+
+        var own = part.Section(key).Allow(PostgresSchema.RequiredLogin);
+        var name = own.Word("name", "a user's name", required: true);
+        if (
+            name is not null
+            && !(
+                name.Value.Length is > 0 and <= 63
+                && name.Value.All(letter => char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.')
+            )
+        )
+        {
+            _findings.Error($"'{name.Value}' cannot be the name of a login", name.At, "letters, digits, '-', '_' and '.' only");
+        }
+
+        return new PostgresUser(name?.Value ?? "", SecretOf(own, "password"));
+    }
+
     private static (string Server, PostgresUser User)? RegistryLogin(SectionReader section, BlueprintContext context)
     {
         if (section.Find(PostgresSchema.RegistryKey) is null)

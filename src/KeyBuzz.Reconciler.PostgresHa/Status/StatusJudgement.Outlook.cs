@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Hosts;
@@ -40,9 +41,28 @@ internal sealed partial class StatusJudgement
             .Select(now => (DateTimeOffset?)now)
             .Max();
 
-    private IEnumerable<StatusItem> Outlook() => new[] { Volume(), Slots(), Connections(), Wraparound(), LastApply() }.OfType<StatusItem>();
+    /// <summary>What the volumes hold now; none without a clock.</summary>
+    public ImmutableArray<VolumeSample> Volumes
+    {
+        get
+        {
+            var samples = ImmutableArray.CreateBuilder<VolumeSample>();
+            foreach (var host in _topology.Members)
+            {
+                if (Now is { } now && Of(host)?.Get(_reads.Volume) is { } space)
+                {
+                    samples.Add(new VolumeSample(now, host.Name, space.SizeBytes - space.AvailableBytes));
+                }
+            }
 
-    private StatusItem Volume()
+            return samples.ToImmutable();
+        }
+    }
+
+    private IEnumerable<StatusItem> Outlook(VolumeHistory history) =>
+        new[] { Volume(history), Slots(), Connections(), Wraparound(), LastApply() }.OfType<StatusItem>();
+
+    private StatusItem Volume(VolumeHistory history)
     {
         const string Name = "volume";
         var spaces = _topology
@@ -50,11 +70,17 @@ internal sealed partial class StatusJudgement
             .Select(host => (host.Name, Space: Of(host)!.Get(_reads.Volume)))
             .ToList();
         var bound = _topology.Health.MaxVolumeUsed;
-        var text = string.Join("; ", spaces.Select(one => $"{one.Name} {Words(one.Space)}"));
+        var text = string.Join("; ", spaces.Select(one => $"{one.Name} {Words(one.Name, one.Space)}"));
         return spaces.Exists(one => one.Space is { } space && (Used(space) > bound || UsedInodes(space) > bound))
-                ? new StatusItem(Name, StatusVerdict.NotOk, $"{text} (bound {bound} %). At 100 % PostgreSQL stops{Relief()}")
+                ? new StatusItem(Name, StatusVerdict.NotOk, $"{text} (bound {bound} %). At 100 % PostgreSQL stops{Relief()}{Unknown()}")
             : spaces.Exists(one => one.Space is null) ? new StatusItem(Name, StatusVerdict.Unknown, text)
-            : Item(Name, _topology.Members, text);
+            : Item(Name, _topology.Members, text + Unknown());
+
+        // Only measurements of this machine can tell.
+        string Unknown() =>
+            !spaces.Exists(one => one.Space is { } space && history.TrendOf(one.Name, space.AvailableBytes) is null) ? ""
+            : history.Problem is { } problem ? $"; when it is full is not known: {problem}"
+            : $"; when it is full is not known yet, before {BackupWords.Age(VolumeHistory.Window)} of kbr status on this machine";
 
         string Relief() =>
             _reads.Ballast is { } ballast
@@ -64,12 +90,19 @@ internal sealed partial class StatusJudgement
 
         Snapshot Host(string name) => _hosts[name].Snapshot!;
 
-        string Words(DiskSpace? space) =>
+        string Words(string host, DiskSpace? space) =>
             space is null
                 ? "unknown"
                 : $"{Plain(Used(space))} % used, {BackupWords.Size(space.AvailableBytes)} free"
+                    + Filling(history.TrendOf(host, space.AvailableBytes))
                     + (UsedInodes(space) > bound ? $", {Plain(UsedInodes(space))} % of its inodes used" : "");
     }
+
+    private static string Filling(VolumeTrend? trend) =>
+        trend is null ? ""
+        : trend.UntilFull is not { } time ? ", gets no fuller"
+        : (time.TotalDays > 365 ? ", full in more than a year" : $", full in {BackupWords.Age(time)}")
+            + $" by the trend of {BackupWords.Age(trend.Span)}";
 
     // No room for another segment of WAL.
     private IEnumerable<string> FullVolumes =>
@@ -229,7 +262,7 @@ internal sealed partial class StatusJudgement
     private long? KillsOn(Host? member) =>
         member is not null && Of(member) is { } snapshot ? MemberVitals.OutOfMemoryKills(snapshot.Get(StatusReads.KernelCounters)) : null;
 
-    private IEnumerable<StatusMeasure> Measures()
+    private IEnumerable<StatusMeasure> Measures(VolumeHistory history)
     {
         foreach (var host in _topology.Members.Where(host => Of(host) is not null))
         {
@@ -239,6 +272,14 @@ internal sealed partial class StatusJudgement
                 yield return OfHost("volume_free_bytes", "What is free of it.", space.AvailableBytes);
                 yield return OfHost("volume_inodes", "The inodes of the member's volume.", space.Inodes);
                 yield return OfHost("volume_inodes_free", "What is free of them.", space.AvailableInodes);
+                if (history.TrendOf(host.Name, space.AvailableBytes)?.UntilFull is { } time)
+                {
+                    yield return OfHost(
+                        "volume_full_seconds",
+                        "When the volume is full by the trend of six hours; missing while that is not known, or it gets no fuller.",
+                        (long)time.TotalSeconds
+                    );
+                }
             }
 
             if (MemberVitals.OutOfMemoryKills(Of(host)!.Get(StatusReads.KernelCounters)) is { } kills)

@@ -29,8 +29,11 @@ internal sealed partial class StatusJudgement
         _endpoints = endpoints;
     }
 
-    public ClusterStatus Judge()
+    /// <summary>Judges all.</summary>
+    /// <param name="volumes">What the volumes held before, and <see cref="Volumes"/>.</param>
+    public ClusterStatus Judge(VolumeHistory? volumes = null)
     {
+        var history = volumes ?? VolumeHistory.None;
         var items = ImmutableArray.CreateBuilder<StatusItem>();
         items.Add(Reachable() with { Topic = StatusTopic.Hosts });
         items.Add(WithRestarts(EachRuns("units", UnitTrouble)) with { Topic = StatusTopic.Services });
@@ -51,7 +54,7 @@ internal sealed partial class StatusJudgement
             items.Add(VectorOnReplica(vector) with { Topic = StatusTopic.Extensions });
         }
 
-        items.AddRange(Outlook().Select(item => item with { Topic = StatusTopic.Outlook }));
+        items.AddRange(Outlook(history).Select(item => item with { Topic = StatusTopic.Outlook }));
         items.AddRange(
             _endpoints
                 .GroupBy(endpoint =>
@@ -63,7 +66,7 @@ internal sealed partial class StatusJudgement
                 )
                 .Select(group => Endpoint("sql through " + group.Key, [.. group]) with { Topic = StatusTopic.SqlEndpoints })
         );
-        return new ClusterStatus(items.ToImmutable(), Conclude(items)) { BackupAge = BackupAge(), Measures = [.. Measures()] };
+        return new ClusterStatus(items.ToImmutable(), Conclude(items)) { BackupAge = BackupAge(), Measures = [.. Measures(history)] };
     }
 
     private IEnumerable<Host> All => _topology.Members.Concat(_topology.Proxies);

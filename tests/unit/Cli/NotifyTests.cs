@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Cli.Views;
@@ -8,7 +9,8 @@ using KeyBuzz.Reconciler.PostgresHa.Status;
 
 namespace KeyBuzz.Reconciler.Tests.Cli;
 
-/// <summary>docs/ci/kbr-notify, in a real shell with the real curl, against a web server that takes its messages.</summary>
+/// <summary>docs/ci/kbr-notify, in a real shell with the real curl, against a web server or a mail server that takes its
+/// messages.</summary>
 [TestFixture]
 [System.Runtime.Versioning.SupportedOSPlatform("linux")]
 internal sealed class NotifyTests
@@ -19,6 +21,7 @@ internal sealed class NotifyTests
     private string _folder = "";
     private HttpListener? _server;
     private HttpStatusCode _answer;
+    private (string Name, string Value)[] _environment = [];
 
     [SetUp]
     public void SetUp()
@@ -38,6 +41,7 @@ internal sealed class NotifyTests
         File.SetUnixFileMode($"{_folder}/bin/kbr", UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         _messages.Clear();
         _answer = HttpStatusCode.OK;
+        Environment(("WEBHOOK_FILE", $"{_folder}/webhook"));
         using (var free = new TcpListener(IPAddress.Loopback, 0))
         {
             free.Start();
@@ -122,6 +126,84 @@ internal sealed class NotifyTests
     }
 
     [Test]
+    public void A_mail_arrives_once_with_a_login_by_a_file_and_is_the_same_when_it_is_tried_again()
+    {
+        using var server = new MailServer();
+        Environment(
+            ("MAIL_TO", "ops@example.com, night@example.com"),
+            ("MAIL_FROM", "kbr@install-01.example.com"),
+            ("SMTP_FILE", $"{_folder}/smtp")
+        );
+        File.WriteAllText($"{_folder}/smtp", $"url = \"smtp://127.0.0.1:{server.Port}\"\nuser = \"kbr:canary-of-the-mail\"\n");
+        server.Answer = "451 4.3.2 try again later";
+        Says(2, "pg is not healthy. Grüße & <b>", exitCode: 1);
+        server.Answer = null;
+        Says(2, "pg is not healthy. Grüße & <b>", exitCode: 1);
+        Assert.That(server.Letters, Is.Empty, "no answer is no delivery");
+        server.Answer = "250 2.0.0 taken";
+        Says(0, "pg is healthy.");
+        Says(0, "pg is healthy.");
+        Assert.That(server.Letters, Has.Count.EqualTo(2), "each once, in its order");
+        Assert.That(server.Logins, Is.All.EqualTo("\0kbr\0canary-of-the-mail").And.Not.Empty);
+        Assert.That(server.Tried.Take(3).Distinct().ToArray(), Has.Length.EqualTo(1), "the same mail each time");
+        var (envelope, text) = server.Letters[0];
+        Assert.That(
+            envelope,
+            Is.EqualTo("<kbr@install-01.example.com> to <ops@example.com> <night@example.com>"),
+            "one mail to all recipients"
+        );
+        Assert.That(
+            text,
+            Does.Contain("\r\nTo: ops@example.com, night@example.com\r\n").And.Contain("\r\nAuto-Submitted: auto-generated\r\n")
+        );
+        Assert.That(text, Does.Match("\r\nSubject: kbr status: pg is not healthy\\. Gr[?]+e & <b>\r\n"));
+        Assert.That(text, Does.Match("\r\nMessage-ID: <[0-9]{19}-status@install-01\\.example\\.com>\r\n"));
+        Assert.That(text, Does.Match("\r\nDate: [A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} 20[0-9]{2} [0-9:]{8} \\+0000\r\n"));
+        Assert.That(
+            Encoding.UTF8.GetString(Convert.FromBase64String(text[text.IndexOf("\r\n\r\n", StringComparison.Ordinal)..])),
+            Is.EqualTo("kbr status: pg is not healthy. Grüße & <b>\n")
+        );
+        server.Answer = "552 5.3.4 too large";
+        Says(2, "down", exitCode: 1);
+        Assert.That(Directory.GetFiles($"{_folder}/state/refused"), Has.Length.EqualTo(1));
+        Assert.That(_messages, Is.Empty);
+    }
+
+    [Test]
+    public void Without_a_mail_server_the_hosts_sendmail_takes_it_and_its_exit_code_tells()
+    {
+        File.WriteAllText(
+            $"{_folder}/bin/sendmail",
+            $"#!/bin/sh\necho \"$*\" >>'{_folder}/sent'; grep -v '^Date' >>'{_folder}/sent'; exit \"$(cat '{_folder}/exit')\"\n"
+        );
+        File.SetUnixFileMode($"{_folder}/bin/sendmail", UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        Environment(("MAIL_TO", "ops@example.com night@example.com"), ("MAIL_FROM", "kbr@example.com"), ("SENDMAIL", "sendmail"));
+        var times = 0;
+        foreach (var (exit, expected) in new[] { (75, 1), (0, 0), (0, 0) })
+        {
+            File.WriteAllText($"{_folder}/exit", $"{exit}");
+            Says(2, "down", exitCode: expected);
+            var sent = File.ReadAllLines($"{_folder}/sent");
+            times = sent.Count(line => line == "-i -f kbr@example.com -- ops@example.com night@example.com");
+            Assert.That(
+                sent.Where(line => line.StartsWith("Message-ID", StringComparison.Ordinal)).Distinct().ToArray(),
+                Has.Length.EqualTo(1)
+            );
+        }
+
+        Assert.That(times, Is.EqualTo(2), "until it is taken, and not again");
+    }
+
+    [TestCase]
+    [TestCase("WEBHOOK_FILE", "MAIL_TO")]
+    public void One_way_has_to_be_chosen(params string[] set)
+    {
+        Environment([.. set.Select(name => (name, "x"))]);
+        Says(2, "down", exitCode: 1);
+        Assert.That(Directory.Exists($"{_folder}/state"), Is.False);
+    }
+
+    [Test]
     public void Markup_in_what_a_host_says_is_text() =>
         Assert.That(Says(2, "<!channel> a & b"), Is.EqualTo(new[] { "{\"text\": \"kbr status: &lt;!channel&gt; a &amp; b\"}" }));
 
@@ -129,6 +211,8 @@ internal sealed class NotifyTests
 
     private static StatusItem Units(string host) =>
         new("units", StatusVerdict.NotOk, "haproxy 1/2") { Places = [new StatusPlace("haproxy", host)] };
+
+    private void Environment(params (string, string)[] variables) => _environment = variables;
 
     // What the real kbr says of such a status.
     private string[] Status(string[] unreachable, int serving, StatusItem item)
@@ -157,13 +241,132 @@ internal sealed class NotifyTests
         var start = new ProcessStartInfo(s_script, [command]) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["PATH"] = $"{_folder}/bin:{System.Environment.GetEnvironmentVariable("PATH")}";
         start.Environment["STATE_DIRECTORY"] = $"{_folder}/state";
-        start.Environment["WEBHOOK_FILE"] = $"{_folder}/webhook";
+        foreach (var (name, value) in _environment)
+        {
+            start.Environment[name] = value;
+        }
+
         using var process = Process.Start(start)!;
         var error = process.StandardError.ReadToEnd();
         Assert.That(process.WaitForExit(TimeSpan.FromSeconds(60)), Is.True);
         Assert.That(process.ExitCode, Is.EqualTo(exitCode), error);
         Assert.That(error, Does.Not.Contain("canary"));
         return [.. _messages.Skip(before).Select(message => message.Body)];
+    }
+
+    // A mail server that asks for a login (RFC 5321, RFC 4954).
+    private sealed class MailServer : IDisposable
+    {
+        private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+
+        public MailServer()
+        {
+            _listener.Start();
+            _ = ServeAsync();
+        }
+
+        public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
+
+        // To the whole mail; null for a connection that ends without one.
+        public string? Answer { get; set; }
+
+        public List<(string Envelope, string Text)> Letters { get; } = [];
+
+        public List<string> Tried { get; } = [];
+
+        public List<string> Logins { get; } = [];
+
+        public void Dispose() => _listener.Dispose();
+
+        private async Task ServeAsync()
+        {
+            try
+            {
+                while (true)
+                {
+                    using var client = await _listener.AcceptTcpClientAsync();
+                    await SpeakAsync(client.GetStream());
+                }
+            }
+            catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+            {
+                // The test is over.
+            }
+        }
+
+        private async Task SpeakAsync(NetworkStream stream)
+        {
+            using var reader = new StreamReader(stream, Encoding.Latin1);
+            await using var writer = new StreamWriter(stream, Encoding.Latin1) { NewLine = "\r\n", AutoFlush = true };
+            var (envelope, isIn) = ("", false);
+            await writer.WriteLineAsync("220 mail.example.com ESMTP");
+            while (await reader.ReadLineAsync() is { } line)
+            {
+                if (line.StartsWith("EHLO", StringComparison.Ordinal))
+                {
+                    await writer.WriteLineAsync("250-mail.example.com");
+                    await writer.WriteLineAsync("250 AUTH PLAIN");
+                }
+                else if (line.StartsWith("AUTH PLAIN", StringComparison.Ordinal))
+                {
+                    var given = line["AUTH PLAIN".Length..].Trim();
+                    if (given.Length == 0)
+                    {
+                        await writer.WriteLineAsync("334 ");
+                        given = await reader.ReadLineAsync() ?? "";
+                    }
+
+                    Logins.Add(Encoding.UTF8.GetString(Convert.FromBase64String(given)));
+                    isIn = true;
+                    await writer.WriteLineAsync("235 2.7.0 in");
+                }
+                else if (!isIn)
+                {
+                    await writer.WriteLineAsync("530 5.7.0 log in first");
+                }
+                else if (line.StartsWith("MAIL FROM:", StringComparison.Ordinal))
+                {
+                    envelope = line["MAIL FROM:".Length..].Split(' ')[0] + " to";
+                    await writer.WriteLineAsync("250 2.1.0 ok");
+                }
+                else if (line.StartsWith("RCPT TO:", StringComparison.Ordinal))
+                {
+                    envelope += " " + line["RCPT TO:".Length..].Split(' ')[0];
+                    await writer.WriteLineAsync("250 2.1.5 ok");
+                }
+                else if (line == "DATA")
+                {
+                    await writer.WriteLineAsync("354 go on");
+                    var text = new StringBuilder();
+                    while (await reader.ReadLineAsync() is { } more && more != ".")
+                    {
+                        text.Append(more).Append("\r\n");
+                    }
+
+                    Tried.Add($"{text}");
+                    if (Answer is not { } answer)
+                    {
+                        return;
+                    }
+
+                    if (answer.StartsWith('2'))
+                    {
+                        Letters.Add((envelope, $"{text}"));
+                    }
+
+                    await writer.WriteLineAsync(answer);
+                }
+                else if (line == "QUIT")
+                {
+                    await writer.WriteLineAsync("221 2.0.0 bye");
+                    return;
+                }
+                else
+                {
+                    await writer.WriteLineAsync("502 5.5.1 not understood");
+                }
+            }
+        }
     }
 
     private async Task TakeAsync(HttpListener server)

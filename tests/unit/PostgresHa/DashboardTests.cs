@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.PostgresHa;
@@ -122,6 +123,79 @@ internal sealed partial class DashboardTests : BlueprintFixture
         var panels = Dashboards.Of(Topology(yaml))[0].Rows.SelectMany(row => row.Panels).ToDictionary(panel => panel.Title);
         Assert.That(panels["Oldest transaction"].Bound, Is.EqualTo(90));
         Assert.That(panels["Used"].Bound, Is.EqualTo(0.7m));
+    }
+
+    // A good number and a bad one of each panel that has a color or a line by its numbers, in a cluster of three members.
+    private static readonly Dictionary<string, (decimal Good, decimal Bad)> s_numbers = new()
+    {
+        ["Writes"] = (1, 0),
+        ["Primary"] = (1, 2),
+        ["Members that serve"] = (3, 2),
+        ["Patroni is paused"] = (0, 1),
+        ["Last kbr status"] = (60, 301),
+        ["Alerts"] = (0, 1),
+        ["Checks of kbr status"] = (1, 0),
+        ["Lag of replay"] = (0, 1L << 40),
+        ["Replicas that stream"] = (2, 1),
+        ["Members of the consensus store"] = (3, 2),
+        ["Used"] = (0.5m, 0.86m),
+        ["Days until it is full, by the trend of six hours"] = (90, 2.9m),
+        ["Inodes used"] = (0.5m, 0.86m),
+        ["Oldest transaction"] = (10, 3601),
+        ["Idle in a transaction"] = (10, 301),
+        ["Damaged pages"] = (0, 1),
+        ["Archiving fails"] = (0, 1),
+        ["Longest wait"] = (0, 6),
+        ["Servers that are up"] = (1, 0),
+        ["Settings"] = (0, 1),
+        ["Changed by hand"] = (0, 1),
+        ["Memory available"] = (0.5m, 0.04m),
+    };
+
+    [Test]
+    public void A_bad_number_is_red_and_a_good_one_green_in_every_panel_that_judges()
+    {
+        var judging = new HashSet<string>();
+        foreach (var (_, text) in Rendered(Whole))
+        {
+            using var document = JsonDocument.Parse(text);
+            foreach (var panel in Panels(document).Where(panel => $"{panel.GetProperty("type")}" != "row"))
+            {
+                var title = $"{panel.GetProperty("title")}";
+                var defaults = panel.GetProperty("fieldConfig").GetProperty("defaults");
+                var isDrawn =
+                    defaults.GetProperty("custom").TryGetProperty("thresholdsStyle", out var style)
+                    && $"{style.GetProperty("mode")}" != "off";
+                // The role of a member is neither good nor bad.
+                if (title != "Role" && ($"{panel.GetProperty("type")}" != "timeseries" || isDrawn))
+                {
+                    judging.Add(title);
+                    var (good, bad) = s_numbers.GetValueOrDefault(title);
+                    Assert.That((ColorOf(defaults, good), ColorOf(defaults, bad)), Is.EqualTo(("green", "red")), title);
+                }
+            }
+        }
+
+        Assert.That(judging, Is.EquivalentTo(s_numbers.Keys));
+    }
+
+    // As Grafana chooses it: by a mapping of the value, or the last step that is not above it.
+    private static string ColorOf(JsonElement defaults, decimal value)
+    {
+        foreach (var mapping in defaults.GetProperty("mappings").EnumerateArray())
+        {
+            if (mapping.GetProperty("options").TryGetProperty(value.ToString(CultureInfo.InvariantCulture), out var option))
+            {
+                return $"{option.GetProperty("color")}";
+            }
+        }
+
+        var reached = defaults
+            .GetProperty("thresholds")
+            .GetProperty("steps")
+            .EnumerateArray()
+            .Last(step => step.GetProperty("value") is not { ValueKind: JsonValueKind.Number } from || from.GetDecimal() <= value);
+        return $"{reached.GetProperty("color")}";
     }
 
     private string Uid(string yaml)

@@ -187,6 +187,83 @@ internal sealed class MonitoringTests : BlueprintFixture
         );
     }
 
+    [Test]
+    public void With_a_login_each_asks_for_it_by_a_hash_and_Prometheus_logs_in_by_a_file()
+    {
+        Environment["MONITORING_PASS"] = "canary-monitor";
+        Environment["WATCH_PASS"] = "canary-of-the-watch";
+        var yaml = WithExporters
+            .Replace("monitoring: { ", "monitoring: { server: watch-01, login: { name: watch, password: '${secret.WATCH_PASS}' }, ")
+            .Replace("hosts:\n", "hosts:\n  watch-01: { role: watch, address: 10.0.0.9 }\n");
+        var cluster = Load(yaml);
+        foreach (var host in new[] { "db-master-01", "haproxy-02", "watch-01" })
+        {
+            var file = Find(cluster, $"config_file.monitoring-login@{host}").Spec;
+            Assert.That(
+                file.Text("content")!.Reveal(),
+                Does.Match(@"\nbasic_auth_users: \{ 'watch': '\$2b\$10\$[./A-Za-z0-9]{53}' \}\n$"),
+                host
+            );
+            Assert.That($"{file.Text("content")}", Does.Not.Contain("$2b$"), "a hash is as secret as the password");
+            Assert.That(file.OptionalString("mode"), Is.EqualTo("0600"));
+        }
+
+        var containers = cluster
+            .Resources.Where(one =>
+                one is { Address: { Type: "container", Name: "prometheus" or "alertmanager" } }
+                || one.Address is { Type: "container", Name: var name } && name.EndsWith("-exporter", StringComparison.Ordinal)
+            )
+            .ToList();
+        Assert.That(containers, Has.Count.EqualTo(3 + 2 + 1 + 2));
+        foreach (var one in containers)
+        {
+            Assert.That(one.Spec.List("command"), Has.One.EqualTo("--web.config.file=/etc/monitoring/web.yml"), $"{one.Address}");
+            Assert.That(one.Requires.Select(need => $"{need}"), Has.One.EqualTo($"config_file.monitoring-login@{one.Address.Host}"));
+        }
+
+        const string Login = "basic_auth: { username: 'watch', password_file: monitoring.password }";
+        Assert.That(PrometheusFiles.ScrapeConfiguration(Topology(yaml)).Split(Login), Has.Length.EqualTo(1 + 3), "Patroni asks for none");
+        var prometheus = Parsed(Content(cluster, "config_file.prometheus@watch-01"));
+        Assert.That($"{prometheus["alerting"]["alertmanagers"][0]["basic_auth"]["password_file"]}", Is.EqualTo("monitoring.password"));
+        Assert.That(Content(cluster, "config_file.monitoring-password@watch-01"), Is.EqualTo("canary-of-the-watch"));
+        Assert.That(cluster.Resources.Count(one => one.Address.Name == "monitoring-password"), Is.EqualTo(1));
+        foreach (var name in new[] { "prometheus", "alertmanager" })
+        {
+            Assert.That(
+                Find(cluster, $"config_file.{name}@watch-01").Spec.String("reload_confirm"),
+                Does.StartWith(
+                    "m=$(printf 'user = \"%s:%s\"\\n' watch \"$(sed 's/[\\\\\"]/\\\\&/g' /opt/keybuzz/monitoring/monitoring.password)\" | curl -K - -fsS "
+                )
+            );
+            Assert.That(
+                Find(cluster, $"config_file.{name}@watch-01").Requires.Select(one => $"{one}"),
+                Has.One.EqualTo("config_file.monitoring-password@watch-01")
+            );
+        }
+
+        Assert.That(OpenAccess.Of(Topology(yaml)), Has.None.Contains("exporters"));
+        Assert.That(OpenAccess.Of(Topology(WithExporters)), Has.One.Contains("monitoring.login sets one"));
+        Environment["WATCH_PASS"] = new string('x', 73);
+        Assert.That(OnlyError(yaml), Does.Contain("the password of monitoring.login is longer than 72 bytes"));
+    }
+
+    // The first are Openwall's vectors; the last is what libxcrypt makes.
+    [TestCase("U*U", "CCCCCCCCCCCCCCCCCCCCC.", 5, "E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW")]
+    [TestCase("U*U*", "CCCCCCCCCCCCCCCCCCCCC.", 5, "VGOzA784oUp/Z0DY336zx7pLYAy0lwK")]
+    [TestCase("U*U*U", "XXXXXXXXXXXXXXXXXXXXXO", 5, "AcXxm9kjPGEMsLznoKqmqw7tc8WCx4a")]
+    [TestCase("", "CCCCCCCCCCCCCCCCCCCCC.", 5, "7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy")]
+    [TestCase("a long password: äö %/", "abcdefghijklmnopqrstuu", 10, "zPqYcqv7THN16mm1XQsj6C/UY360Ltm")]
+    public void A_hash_is_that_of_every_bcrypt(string password, string salt, int cost, string hash)
+    {
+        // Six bits a letter.
+        const string Letters = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+        var bits = string.Concat(
+            salt.Select(letter => Convert.ToString(Letters.IndexOf(letter, StringComparison.Ordinal), 2).PadLeft(6, '0'))
+        );
+        byte[] bytes = [.. Enumerable.Range(0, Bcrypt.SaltLength).Select(at => Convert.ToByte(bits.Substring(8 * at, 8), 2))];
+        Assert.That(Bcrypt.Hash(password, bytes, cost), Is.EqualTo($"$2b${cost:00}${salt}{hash}"));
+    }
+
     [TestCase("monitoring: { exporters: [postgresql], ", "there is no exporter 'postgresql'")]
     [TestCase("monitoring: { storage: 0, ", "'storage' must be at least 256MiB, not 0")]
     [TestCase("monitoring: { server: haproxy-03, ", "there is no host 'haproxy-03' for Prometheus")]

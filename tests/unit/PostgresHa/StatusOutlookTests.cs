@@ -64,6 +64,88 @@ internal sealed class StatusOutlookTests : BlueprintFixture
         Assert.That(Line("volume", space: new DiskSpace(100, 50, "btrfs"))!.Verdict, Is.EqualTo(StatusVerdict.Ok));
     }
 
+    // 20 GiB are free of 100 after six hours.
+    [TestCase(60, "db-1 80 % used, 20 GiB free, full in 6 h by the trend of 6 h")]
+    [TestCase(77, "db-1 80 % used, 20 GiB free, full in 40 h by the trend of 6 h")]
+    [TestCase(79, "db-1 80 % used, 20 GiB free, full in 5 d by the trend of 6 h")]
+    [TestCase(80, "db-1 80 % used, 20 GiB free, gets no fuller")]
+    [TestCase(90, "db-1 80 % used, 20 GiB free, gets no fuller")]
+    public void The_time_until_a_volume_is_full_is_its_trend_of_six_hours(long usedThen, string measured)
+    {
+        var status = Status(space: Space(20), volumes: Seen(TimeSpan.FromHours(6), TimeSpan.FromMinutes(30), usedThen, 80));
+        Assert.That(status.Items.Single(item => item.Name == "volume").Measured, Is.EqualTo(measured));
+        Assert.That(status.Items.Single(item => item.Name == "volume").Verdict, Is.EqualTo(StatusVerdict.Ok));
+        var seconds = status.Measures.Where(measure => measure.Name == "volume_full_seconds").Select(measure => measure.Value).ToArray();
+        Assert.That(seconds, usedThen < 80 ? Has.Length.EqualTo(1) : Is.Empty);
+        Assert.That(seconds, Is.All.EqualTo(20 * 6 * 3600 / Math.Max(1, 80 - usedThen)).Within(2));
+    }
+
+    [TestCase(5, 10, Description = "less than six hours")]
+    [TestCase(8, 120, Description = "a sample in two hours")]
+    public void With_too_little_history_it_is_not_known_yet(int hours, int minutes)
+    {
+        var status = Status(space: Space(14), volumes: Seen(TimeSpan.FromHours(hours), TimeSpan.FromMinutes(minutes), 60, 86));
+        Assert.That(
+            status.Items.Single(item => item.Name == "volume").Measured,
+            Is.EqualTo(
+                "db-1 86 % used, 14 GiB free (bound 85 %). At 100 % PostgreSQL stops; when it is full is not known yet, before 6 h of kbr status "
+                    + "on this machine"
+            )
+        );
+        Assert.That(status.Measures.Select(measure => measure.Name), Has.None.EqualTo("volume_full_seconds"));
+    }
+
+    [Test]
+    public void What_was_seen_is_kept_for_a_day_beside_the_state_each_five_minutes_and_survives_anything()
+    {
+        var folder = Directory.CreateTempSubdirectory("kbr-volumes-").FullName;
+        try
+        {
+            var file = VolumeHistoryFile.Of(folder, "lab");
+            var path = Path.Combine(folder, "state/lab.volumes");
+            // Two days, asked every minute.
+            var begin = s_now - TimeSpan.FromDays(2);
+            var kept = VolumeHistory.None;
+            for (var minute = 0; minute <= 2 * 24 * 60; minute += 1)
+            {
+                kept = kept.With([new VolumeSample(begin.AddMinutes(minute), "db-1", minute)]);
+            }
+
+            Assert.That(kept.Samples, Has.Length.EqualTo(24 * 12));
+            Assert.That(VolumeHistory.Parse(kept.Text).Samples, Is.EqualTo(kept.Samples));
+            file.Keep(kept.Samples);
+            System.IO.File.AppendAllText(path, "no sample\n99999999999999999 db-1 1\n1800000000 db-1\n");
+            var next = file.Keep([new VolumeSample(s_now.AddMinutes(4), "db-1", 7)]);
+            Assert.That(next.Samples, Has.Length.EqualTo(24 * 12), "the last one is younger than five minutes");
+            next = file.Keep([new VolumeSample(s_now.AddMinutes(5), "db-1", 7)]);
+            Assert.That(next.Samples[^1].UsedBytes, Is.EqualTo(7));
+            Assert.That(System.IO.File.ReadAllText(path), Is.EqualTo(next.Text));
+            // A clock that was wrong.
+            Assert.That(file.Keep([new VolumeSample(s_now.AddHours(-3), "db-1", 7)]).Samples.Max(one => one.Time), Is.LessThan(s_now));
+            System.IO.File.Delete(path);
+            Directory.CreateDirectory(path);
+            Assert.That(file.Keep([new VolumeSample(s_now, "db-1", 7)]).Problem, Does.Contain("state/lab.volumes cannot be written"));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private static VolumeHistory Seen(TimeSpan since, TimeSpan step, long usedThen, long usedNow)
+    {
+        var count = (int)(since / step);
+        return new VolumeHistory([
+            .. Enumerable
+                .Range(0, count + 1)
+                .Select(at => new VolumeSample(
+                    s_now - since + (at * step),
+                    "db-1",
+                    (usedThen * GiB) + ((usedNow - usedThen) * GiB * at / count)
+                )),
+        ]);
+    }
+
     // Without a limit a twentieth of the volume, of which there are 100 GiB; with one half of it.
     [TestCase("{}", 6, null)]
     [TestCase("""{"active": true, "held": 90}""", null, null)]
@@ -264,7 +346,8 @@ internal sealed class StatusOutlookTests : BlueprintFixture
         bool refused = false,
         (long Count, TimeSpan Ago)? restarts = null,
         string? kernel = null,
-        string container = "{}"
+        string container = "{}",
+        VolumeHistory? volumes = null
     )
     {
         var cluster = Load(Yaml);
@@ -277,7 +360,12 @@ internal sealed class StatusOutlookTests : BlueprintFixture
                 one => one.Item.Name,
                 one => ((Snapshot?)Of(one.Item, history is null || history.Length <= one.Index ? null : history[one.Index]), (string?)null)
             );
-        return new StatusJudgement(topology, reads, hosts, []).Judge();
+        var judgement = new StatusJudgement(topology, reads, hosts, []);
+        Assert.That(
+            judgement.Volumes,
+            Is.EqualTo(space is null ? [] : new[] { new VolumeSample(s_now, "db-1", space.SizeBytes - space.AvailableBytes) })
+        );
+        return judgement.Judge(volumes);
 
         Snapshot Of(Host host, HistoryEntry? entry)
         {

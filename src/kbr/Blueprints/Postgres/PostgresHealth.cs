@@ -35,7 +35,9 @@ internal sealed class PostgresHealth(Cluster cluster, PostgresTopology topology)
     /// <inheritdoc />
     public async Task<HealthReport> MeasureAsync(Fleet fleet, IReadOnlyCollection<Address>? touched, CancellationToken cancellationToken)
     {
-        var whole = await StatusCheck.RunAsync(topology, Configuration, fleet, cancellationToken).ConfigureAwait(false);
+        var whole = await StatusCheck
+            .RunAsync(topology, Configuration, fleet, VolumeHistoryFile.Of(cluster.Directory, cluster.Name).Keep, cancellationToken)
+            .ConfigureAwait(false);
         return touched is null
             ? ReportOf(whole) with
             {
