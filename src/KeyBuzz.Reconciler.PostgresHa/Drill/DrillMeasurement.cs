@@ -39,7 +39,7 @@ public sealed record WriteAttempt(long Number, TimeSpan Sent, TimeSpan? Acknowle
 /// <param name="Way">The way.</param>
 /// <param name="Attempts">The attempts, in their order.</param>
 /// <param name="Present">The numbers that are in the table in the end; null when it could not be read.</param>
-public sealed record WayMeasurement(DrillWay Way, ImmutableArray<WriteAttempt> Attempts, IReadOnlySet<long>? Present);
+public sealed record WayMeasurement(DrillWay Way, ImmutableArray<WriteAttempt> Attempts, ImmutableHashSet<long>? Present);
 
 /// <summary>The raw measurements of a drill. All times are on the drill's clock, which starts with it.</summary>
 public sealed record DrillMeasurement

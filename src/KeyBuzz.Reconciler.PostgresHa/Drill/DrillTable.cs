@@ -68,7 +68,10 @@ internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectio
     }
 
     /// <summary>The numbers that are in it, by way; null when it cannot be read within that time.</summary>
-    public async Task<IReadOnlyDictionary<string, HashSet<long>>?> ReadAsync(TimeSpan patience, CancellationToken cancellationToken)
+    public async Task<ImmutableDictionary<string, ImmutableHashSet<long>>?> ReadAsync(
+        TimeSpan patience,
+        CancellationToken cancellationToken
+    )
     {
         var rows = new List<(string Way, long Number)>();
         return await TryAsync(
@@ -80,7 +83,7 @@ internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectio
             )
             .ConfigureAwait(false)
             ? rows.GroupBy(row => row.Way)
-                .ToDictionary(way => way.Key, way => way.Select(row => row.Number).ToHashSet(), StringComparer.Ordinal)
+                .ToImmutableDictionary(way => way.Key, way => way.Select(row => row.Number).ToImmutableHashSet(), StringComparer.Ordinal)
             : null;
     }
 
