@@ -4,7 +4,7 @@
 # The same commit and the same kbr make the same bytes (SOURCE_DATE_EPOCH; the time of the commit when it is not set).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-limit=20000000 # bytes of the program
+declare -A limits=([linux-x64]=20000000 [linux-arm64]=20971520) # bytes of the program; what arm64 aligns to 64 KiB costs it more
 out=$PWD/artifacts/packages
 kbr=$PWD/artifacts/publish/kbr/release_linux-x64/kbr # what runs here, and makes the pages
 version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' Directory.Build.props)
@@ -19,7 +19,7 @@ for rid in linux-x64 linux-arm64; do
         RID=$rid eng/publish.sh
     fi
     size=$(stat -c %s "$made")
-    ((size <= limit)) || { echo "kbr for $rid has $size bytes, and may have $limit" >&2; exit 1; }
+    ((size <= limits[$rid])) || { echo "kbr for $rid has $size bytes, and may have ${limits[$rid]}" >&2; exit 1; }
 done
 [[ $("$kbr" --version) == "$version" ]] || { echo "$kbr is not version $version" >&2; exit 1; }
 
