@@ -6,7 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 packages=$PWD/artifacts/packages
 version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' Directory.Build.props)
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+loads=
+trap 'put_image_back; rm -rf "$work"' EXIT
 failed() { echo "FAILED: $*" >&2; exit 1; }
 
 # The commands under a heading of docs/install.md, without their comments.
@@ -23,6 +24,17 @@ cluster: packaged
 hosts: { db-1: { role: db, address: 192.0.2.1 } }
 resources: [{ type: config_file, name: app, host: db-1, path: /srv/app.conf, mode: "0600", content: "${secret.APP}" }]
 YAML
+
+# Docker as it was before the test loaded its image: the tag names the image that it named, or none.
+put_image_back() {
+    local now
+    [[ -n $loads ]] || return 0
+    loads=
+    now=$(docker image inspect -f '{{.Id}}' "kbr:$version" 2>/dev/null || true)
+    [[ $now != "$before" ]] || return 0
+    [[ -z $now ]] || docker rmi "kbr:$version" >/dev/null
+    [[ -z $before ]] || docker tag "$before" "kbr:$version"
+}
 
 # What users do first, in an environment without .NET: the version, a file with its secrets, a completion, a page, the schema.
 runs() { # PROGRAM...
@@ -108,10 +120,13 @@ YAML
 mapfile -t lines < <(commands '## Container image' | tail -n +2)
 ((${#lines[@]} == 2)) || failed "docs/install.md: ${#lines[@]} commands for the image"
 ln -s "$packages/kbr_${version}_image_linux-x64.tar.gz" "$work/docker"
+before=$(docker image inspect -f '{{.Id}}' "kbr:$version" 2>/dev/null || true)
+loads=yes
 output=$(cd "$work/docker" && HOME=$work/docker/home && eval "${lines[0]}") || failed "${lines[0]}: $output"
 [[ $output == *"Loaded image: kbr:$version"* ]] || failed "${lines[0]}: $output"
 output=$(cd "$work/docker" && HOME=$work/docker/home && eval "${lines[1]}" 2>&1) && failed "${lines[1]}: $output"
-docker rmi "kbr:$version" >/dev/null
+put_image_back
+[[ $(docker image inspect -f '{{.Id}}' "kbr:$version" 2>/dev/null || true) == "$before" ]] || failed "the tag kbr:$version is not as it was"
 [[ $output == *"db-1: 127.0.0.1:1 refuses connections"* ]] || failed "${lines[1]}: $output"
 
 # The dotnet tool, from the folder: on this platform the compiled program, elsewhere the one that .NET runs.

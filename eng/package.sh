@@ -15,7 +15,7 @@ umask 022
 program() { echo "$PWD/artifacts/publish/kbr/release_$1/kbr"; } # RID
 for rid in linux-x64 linux-arm64; do
     made=$(program "$rid")
-    if [[ ! -x $made ]] || [[ -n $(find src providers Directory.*.props -newer "$made" \( -name '*.cs' -o -name '*.csproj' -o -name '*.props' \) -print -quit) ]]; then
+    if [[ ! -x $made ]] || [[ -n $(find src providers images Directory.*.props -newer "$made" -type f ! -name '*.md' ! -name '*.py' ! -name '*.tar' -print -quit) ]]; then
         RID=$rid eng/publish.sh
     fi
     size=$(stat -c %s "$made")

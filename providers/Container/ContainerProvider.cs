@@ -105,9 +105,11 @@ public sealed class ContainerProvider : IHostResourceProvider, IReplaceable
         )
         {
             // A unit that is attached to the container may end it when it ends.
-            Computed = ImmutableDictionary<string, ChangeEffect>
-                .Empty.Add(Privileged, ChangeEffect.Replace)
-                .Add(ForeignUnits.Attribute, ChangeEffect.Disruptive),
+            Computed = new Dictionary<string, ChangeEffect>
+            {
+                [Privileged] = ChangeEffect.Replace,
+                [ForeignUnits.Attribute] = ChangeEffect.Disruptive,
+            },
         };
 
     /// <inheritdoc />

@@ -57,9 +57,11 @@ public sealed class DirectoryProvider : IHostResourceProvider
             ]
         )
         {
-            Computed = ImmutableDictionary<string, ChangeEffect>
-                .Empty.Add(Holds, ChangeEffect.Disruptive)
-                .Add(ForeignUnits.Attribute, ChangeEffect.Disruptive),
+            Computed = new Dictionary<string, ChangeEffect>
+            {
+                [Holds] = ChangeEffect.Disruptive,
+                [ForeignUnits.Attribute] = ChangeEffect.Disruptive,
+            },
             MadeAnewFor = ImmutableHashSet.Create(Holds),
         };
 

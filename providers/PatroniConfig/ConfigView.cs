@@ -22,8 +22,7 @@ internal sealed record MemberSettings(
 )
 {
     /// <summary>The replication slots on it by name, each with its type, and the database of a logical one.</summary>
-    public IReadOnlyDictionary<string, (string Type, string? Database)> Slots { get; init; } =
-        ImmutableDictionary<string, (string, string?)>.Empty;
+    public IReadOnlyDictionary<string, (string Type, string? Database)> Slots { get; init; } = new Dictionary<string, (string, string?)>();
 
     /// <summary>The databases on it.</summary>
     public IReadOnlySet<string> Databases { get; init; } = ImmutableHashSet<string>.Empty;

@@ -91,8 +91,7 @@ public sealed class ParameterCatalog
     private static ParameterCatalog Load(int version)
     {
         var file = string.Create(CultureInfo.InvariantCulture, $"parameters-{version}.tsv");
-        using var stream = typeof(ParameterCatalog).Assembly.GetManifestResourceStream(file)!;
-        using var reader = new StreamReader(stream, Encoding.UTF8);
+        using var reader = EmbeddedTable.Open(file);
         return new ParameterCatalog(
             reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(line => line[0] != '#').Select(Definition)
         );

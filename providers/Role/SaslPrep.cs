@@ -172,8 +172,7 @@ internal static class SaslPrep
 
         public static Tables Load()
         {
-            using var stream = typeof(SaslPrep).Assembly.GetManifestResourceStream("saslprep-tables.txt")!;
-            using var reader = new StreamReader(stream, Encoding.ASCII);
+            using var reader = EmbeddedTable.Open("saslprep-tables.txt");
             Dictionary<string, string[]> sections = new(StringComparer.Ordinal);
             while (reader.ReadLine() is { } name)
             {

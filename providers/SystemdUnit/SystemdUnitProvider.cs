@@ -43,9 +43,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
             ]
         )
         {
-            Computed = ImmutableDictionary<string, ChangeEffect>
-                .Empty.Add(Loaded, ChangeEffect.Disruptive)
-                .Add(Fragment, ChangeEffect.Disruptive),
+            Computed = new Dictionary<string, ChangeEffect> { [Loaded] = ChangeEffect.Disruptive, [Fragment] = ChangeEffect.Disruptive },
         };
 
     /// <summary>A unit without content is not kbr's own: when it goes from the configuration it stays on the host.</summary>

@@ -57,7 +57,7 @@ internal sealed class ParameterSection(int version, Findings findings, bool isAr
     }.ToFrozenDictionary(pair => pair.Name, pair => pair.Why, StringComparer.Ordinal);
 
     // The options that Patroni starts PostgreSQL with; below this minimum it uses its own default.
-    private static readonly FrozenDictionary<string, (double Least, string Shown)> s_least = new Dictionary<string, (double, string)>(
+    private static readonly Dictionary<string, (double Least, string Shown)> s_least = new Dictionary<string, (double, string)>(
         StringComparer.Ordinal
     )
     {
@@ -68,7 +68,7 @@ internal sealed class ParameterSection(int version, Findings findings, bool isAr
         ["max_replication_slots"] = (4, "4"),
         ["max_worker_processes"] = (2, "2"),
         ["maintenance_work_mem"] = (1024, "1MB"),
-    }.ToFrozenDictionary(StringComparer.Ordinal);
+    };
 
     // Patroni passes on what stands in its own list (available_parameters/0_postgres.yml of 4.0.7) and drops the rest with a line in its
     // log.

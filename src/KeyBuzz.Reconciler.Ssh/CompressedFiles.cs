@@ -7,7 +7,7 @@ namespace KeyBuzz.Reconciler.Ssh;
 /// <summary>Local files compressed by gzip: once a run, however many hosts they are sent to.</summary>
 internal static class CompressedFiles
 {
-    private static readonly ConcurrentDictionary<(string Path, long Length, DateTime Written), Lazy<Task<SafeFileHandle?>>> s_files = [];
+    private static readonly ConcurrentDictionary<FileVersion, Lazy<Task<SafeFileHandle?>>> s_files = [];
 
     /// <summary>Opens the compressed content of a file; the file itself where there is no room for that. Both are what a reader of gzip
     /// files that also takes plain ones, such as <c>docker load</c>, reads.</summary>
@@ -15,7 +15,7 @@ internal static class CompressedFiles
     {
         var file = new FileInfo(path);
         var compressed = s_files
-            .GetOrAdd((file.FullName, file.Length, file.LastWriteTimeUtc), key => new Lazy<Task<SafeFileHandle?>>(() =>
+            .GetOrAdd(new FileVersion(file.FullName, file.Length, file.LastWriteTimeUtc), key => new Lazy<Task<SafeFileHandle?>>(() =>
                 Task.Run(() => CompressAsync(key.Path), CancellationToken.None)
             ))
             .Value;
@@ -100,4 +100,7 @@ internal static class CompressedFiles
 
         public override void SetLength(long value) => throw new NotSupportedException();
     }
+
+    // No value: its dictionary is that of every class.
+    private sealed record FileVersion(string Path, long Length, DateTime Written);
 }

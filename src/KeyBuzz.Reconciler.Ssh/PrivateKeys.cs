@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Security.Cryptography;
+using System.Text;
 using KeyBuzz.Reconciler.Records;
 using Renci.SshNet;
 using Renci.SshNet.Common;
@@ -12,6 +13,7 @@ namespace KeyBuzz.Reconciler.Ssh;
 internal sealed class PrivateKeys(SshPrompts prompts)
 {
     private const int MostTries = 3;
+    private const string Putty = "PuTTY-User-Key-File-";
     private readonly ConcurrentDictionary<string, Lazy<PrivateKey>> _keys = new(StringComparer.Ordinal);
     private readonly Lock _asking = new();
     private readonly List<string> _accepted = [];
@@ -29,7 +31,16 @@ internal sealed class PrivateKeys(SshPrompts prompts)
                 throw new SshProblem($"the private key {path} {problem}", PrivateFile.Remedy(path));
             }
 
-            return EncryptedPkcs8.Parse(File.ReadAllText(path)) is not null ? Locked(path) : new PrivateKey(new PrivateKeyFile(path));
+            var text = File.ReadAllText(path);
+            if (text.Contains(Putty, StringComparison.Ordinal))
+            {
+                throw new SshProblem(
+                    $"the private key {path} is in PuTTY's format, which kbr and OpenSSH do not read",
+                    $"convert it: puttygen {path} -O private-openssh -o {path}.openssh"
+                );
+            }
+
+            return EncryptedPkcs8.Parse(text) is not null ? Locked(path) : new PrivateKey(Parsed(text));
         }
         catch (CipherNotSupportedException e)
         {
@@ -123,26 +134,33 @@ internal sealed class PrivateKeys(SshPrompts prompts)
     {
         try
         {
-            if (EncryptedPkcs8.Parse(File.ReadAllText(path)) is not { } encrypted)
-            {
-                return new PrivateKeyFile(path, passphrase);
-            }
-
-            var decrypted = encrypted.Decrypt(passphrase);
-            try
-            {
-                using var stream = new MemoryStream(decrypted);
-                return new PrivateKeyFile(stream);
-            }
-            finally
-            {
-                CryptographicOperations.ZeroMemory(decrypted);
-            }
+            var text = File.ReadAllText(path);
+            return EncryptedPkcs8.Parse(text) is { } encrypted ? Parsed(encrypted.Decrypt(passphrase), null) : Parsed(text, passphrase);
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {
             // With a wrong passphrase the library reads noise, and any parser may stumble over it.
             return null;
+        }
+    }
+
+    // The library gets the text that was looked at, and not the file a second time.
+    private static PrivateKeyFile Parsed(string text, string? passphrase = null)
+    {
+        KeyDerivation.Check(text);
+        return Parsed(Encoding.UTF8.GetBytes(text), passphrase);
+    }
+
+    private static PrivateKeyFile Parsed(byte[] text, string? passphrase)
+    {
+        try
+        {
+            using var stream = new MemoryStream(text);
+            return new PrivateKeyFile(stream, passphrase);
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(text);
         }
     }
 }

@@ -75,7 +75,8 @@ internal static class PublicKeyFile
         return TryTake(ref rest, out var key) ? [.. key] : [];
     }
 
-    private static bool TryTake(ref Span<byte> rest, out Span<byte> taken)
+    /// <summary>Takes a string of SSH's: its length, and its bytes.</summary>
+    internal static bool TryTake(ref Span<byte> rest, out Span<byte> taken)
     {
         taken = [];
         if (rest.Length < 4 || BinaryPrimitives.ReadUInt32BigEndian(rest) is var length && length > rest.Length - 4)

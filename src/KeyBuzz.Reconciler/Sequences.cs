@@ -44,8 +44,22 @@ public static class Sequences
         Func<TSource, TValue> value,
         IComparer<TKey>? comparer = null
     )
-        where TKey : notnull =>
-        ImmutableSortedDictionary.CreateRange(comparer, source.Select(item => KeyValuePair.Create(key(item), value(item))));
+        where TKey : notnull
+    {
+        if (!typeof(TKey).IsValueType && !typeof(TValue).IsValueType)
+        {
+            return ImmutableSortedDictionary.CreateRange(comparer, source.Select(item => KeyValuePair.Create(key(item), value(item))));
+        }
+
+        // It goes through a sorted dictionary and a sorted set, which each pair with a value type would have of its own.
+        var items = ImmutableSortedDictionary.CreateBuilder<TKey, TValue>(comparer);
+        foreach (var item in source)
+        {
+            items.Add(key(item), value(item));
+        }
+
+        return items.ToImmutable();
+    }
 
     /// <summary>A dictionary with an entry of each item.</summary>
     public static ImmutableDictionary<TKey, TValue> ToImmutableDictionary<TSource, TKey, TValue>(

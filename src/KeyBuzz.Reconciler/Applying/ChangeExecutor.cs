@@ -9,7 +9,7 @@ namespace KeyBuzz.Reconciler.Applying;
 /// not.</summary>
 /// <param name="run">What the apply works with.</param>
 /// <param name="forecasts">How many steps the plan has forecast for changes that restart members by themselves.</param>
-internal sealed class ChangeExecutor(ApplyRun run, ImmutableDictionary<Address, int> forecasts)
+internal sealed class ChangeExecutor(ApplyRun run, IReadOnlyDictionary<Address, int> forecasts)
 {
     /// <summary>Makes a change; one that is checked again later is only checked.</summary>
     public async Task<string?> ApplyAsync(PlannedChange change)

@@ -18,8 +18,7 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
 
     private readonly ChangeExecutor _executor = new(
         run,
-        plan.Rollouts.GroupBy(rollout => rollout.Address)
-            .ToImmutableDictionary(rollout => rollout.Key, rollout => rollout.First().Steps.Length)
+        plan.Rollouts.GroupBy(rollout => rollout.Address).ToDictionary(rollout => rollout.Key, rollout => rollout.First().Steps.Length)
     );
 
     /// <summary>Walks it.</summary>

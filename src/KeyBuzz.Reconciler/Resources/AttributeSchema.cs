@@ -82,7 +82,7 @@ public sealed record AttributeDefinition(string Name, AttributeKind Kind, string
 public sealed record ResourceSchema(string Type, string Description, IReadOnlyList<AttributeDefinition> Attributes)
 {
     /// <summary>The effect of a change of computed attributes, such as the content that a process has loaded; default: in place.</summary>
-    public IReadOnlyDictionary<string, ChangeEffect> Computed { get; init; } = ImmutableDictionary<string, ChangeEffect>.Empty;
+    public IReadOnlyDictionary<string, ChangeEffect> Computed { get; init; } = new Dictionary<string, ChangeEffect>();
 
     /// <summary>Attributes whose change recreates the resource, which kbr then counts as its own.</summary>
     public IReadOnlySet<string> MadeAnewFor { get; init; } = ImmutableHashSet<string>.Empty;

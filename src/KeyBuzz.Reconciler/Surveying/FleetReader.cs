@@ -149,7 +149,8 @@ public class FleetReader : IAsyncDisposable
         Func<Host, Task>? beside = null
     )
     {
-        var answers = new ConcurrentDictionary<string, (Snapshot?, string?)>(StringComparer.Ordinal);
+        var answers = new Dictionary<string, (Snapshot?, string?)>(StringComparer.Ordinal);
+        var answering = new Lock();
         await OnEachAsync(
                 hosts,
                 async (host, token) =>
@@ -159,11 +160,11 @@ public class FleetReader : IAsyncDisposable
                     {
                         var reader = await ReaderAsync(host, token).ConfigureAwait(false);
                         more = beside?.Invoke(host) ?? more;
-                        answers[host.Name] = (await reader.ReadAsync(reads(host), token).ConfigureAwait(false), null);
+                        Keep(host, await reader.ReadAsync(reads(host), token).ConfigureAwait(false), null);
                     }
                     catch (HostException exception)
                     {
-                        answers[host.Name] = (null, exception.InFull);
+                        Keep(host, null, exception.InFull);
                     }
 
                     await more.ConfigureAwait(false);
@@ -172,6 +173,14 @@ public class FleetReader : IAsyncDisposable
             )
             .ConfigureAwait(false);
         return answers;
+
+        void Keep(Host host, Snapshot? snapshot, string? error)
+        {
+            lock (answering)
+            {
+                answers[host.Name] = (snapshot, error);
+            }
+        }
     }
 
     /// <summary>Reads the records of these hosts, and nothing else.</summary>

@@ -11,7 +11,7 @@ namespace KeyBuzz.Reconciler.Surveying;
 internal sealed record KnownRecords(
     Dictionary<Address, ResourceRecord> Newest,
     Dictionary<Address, List<(string Host, long Serial)>> Copies,
-    ImmutableDictionary<string, ImmutableArray<string>> Groups
+    IReadOnlyDictionary<string, ImmutableArray<string>> Groups
 )
 {
     /// <summary>Puts together what the hosts have.</summary>
@@ -41,7 +41,7 @@ internal sealed record KnownRecords(
 
         var groups = copies
             .GroupBy(pair => pair.Key.Host)
-            .ToImmutableDictionary(
+            .ToDictionary(
                 group => group.Key,
                 group =>
                     group

@@ -23,15 +23,15 @@ public sealed record Survey(
     public ImmutableHashSet<Address> UnevenRecords { get; init; } = [];
 
     /// <summary>The hosts that each group's records were found on, also of groups that the configuration has no more.</summary>
-    public ImmutableDictionary<string, ImmutableArray<string>> RecordedGroups { get; init; } =
-        ImmutableDictionary<string, ImmutableArray<string>>.Empty;
+    public IReadOnlyDictionary<string, ImmutableArray<string>> RecordedGroups { get; init; } =
+        new Dictionary<string, ImmutableArray<string>>();
 
     /// <summary>Hosts that could not be read at all.</summary>
     public ImmutableHashSet<string> Unreachable { get; init; } = [];
 
     /// <summary>Files of records that say nothing any more, by host; the next apply removes them.</summary>
-    public ImmutableDictionary<string, ImmutableArray<string>> ObsoleteRecords { get; init; } =
-        ImmutableDictionary<string, ImmutableArray<string>>.Empty;
+    public IReadOnlyDictionary<string, ImmutableArray<string>> ObsoleteRecords { get; init; } =
+        new Dictionary<string, ImmutableArray<string>>();
 
     /// <summary>The hosts whose records were all read.</summary>
     public ImmutableHashSet<string> RecordsRead { get; init; } = [];

@@ -87,7 +87,7 @@ internal sealed class SurveyJoin(Cluster cluster, ProviderRegistry providers)
             RecordsRead = [.. parts.Where(part => part.Snapshot is not null && part.RecordsAreWhole).Select(part => part.Host.Name)],
             ObsoleteRecords = parts
                 .Where(part => !part.Obsolete.IsEmpty)
-                .ToImmutableDictionary(part => part.Host.Name, part => part.Obsolete, StringComparer.Ordinal),
+                .ToDictionary(part => part.Host.Name, part => part.Obsolete, StringComparer.Ordinal),
             RecordedGroups = records.Groups,
             Observe = Observe,
             ObserveGroup = ObserveGroup,

@@ -12,7 +12,7 @@ internal sealed record CommandExample(string Line, string Does);
 /// <summary>The examples of all commands: the help and the manual pages show them, and a test parses each with the real parser.</summary>
 internal static class CommandExamples
 {
-    private static readonly FrozenDictionary<string, ImmutableArray<CommandExample>> s_all = new Dictionary<
+    private static readonly Dictionary<string, ImmutableArray<CommandExample>> s_all = new Dictionary<
         string,
         ImmutableArray<CommandExample>
     >(StringComparer.Ordinal)
@@ -159,7 +159,7 @@ internal static class CommandExamples
             new("kbr man --out man1", "write every page to the folder man1"),
         ],
         ["kbr version"] = [new("kbr version --json", "the version, for programs")],
-    }.ToFrozenDictionary(StringComparer.Ordinal);
+    };
 
     /// <summary>The commands that have examples, by their words.</summary>
     public static IEnumerable<string> Commands => s_all.Keys;

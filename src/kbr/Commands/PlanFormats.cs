@@ -30,7 +30,7 @@ internal static class PlanFormats
         string[] names = [Text, Json, .. s_documents.Keys];
         var option = new Option<string>("--format")
         {
-            Description = $"The format: {string.Join(", ", names.Order(StringComparer.Ordinal))} (one page without network access).",
+            Description = $"The format: {string.Join(", ", names.Order(StringComparer.Ordinal))}; html is one page that needs no network.",
         };
         option.AcceptOnlyFromAmong(names);
         return option;

@@ -26,7 +26,7 @@ internal static class StatusCommand
         var printProbe = PlanCommand.PrintProbeOption();
         var format = new Option<string>("--format")
         {
-            Description = $"The format of the report: {string.Join(", ", s_formats)} (one page without network access).",
+            Description = $"The format of the report: {string.Join(", ", s_formats)}; html is one page that needs no network.",
         };
         var output = new Option<string>("--out")
         {

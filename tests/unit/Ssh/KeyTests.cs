@@ -1,4 +1,6 @@
+using System.Buffers.Binary;
 using System.Diagnostics;
+using System.Security.Cryptography;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Ssh;
@@ -46,6 +48,52 @@ public sealed class KeyTests
 
         Assert.That(error.Message, Is.EqualTo($"the private key {key} is encrypted in a way that kbr does not read ({named})"));
         Assert.That(error.Remedy, Is.EqualTo($"encrypt it anew: ssh-keygen -p -f {key}; or add it to an agent: ssh-add {key}"));
+    }
+
+    [TestCase(2000, ExpectedResult = null)]
+    [TestCase(2001, ExpectedResult = "is encrypted in a way that kbr does not read (bcrypt with more than 2000 rounds)")]
+    [TestCase(uint.MaxValue, ExpectedResult = "is encrypted in a way that kbr does not read (bcrypt with more than 2000 rounds)")]
+    public async Task<string?> A_key_of_OpenSSH_cannot_make_its_derivation_endless(uint rounds)
+    {
+        var key = Key("ed25519", "sesame");
+        WithRounds(key, rounds);
+        var asked = 0;
+
+        // Nobody has a passphrase: what is accepted here is only not derived.
+        var error = await ErrorAsync(
+            Connector(
+                key,
+                new SshPrompts
+                {
+                    AskPassphrase = (_, _) =>
+                    {
+                        asked++;
+                        return null;
+                    },
+                }
+            )
+        );
+
+        Assert.That(asked, Is.EqualTo(rounds > 2000 ? 0 : 1));
+        return rounds > 2000 ? error.Message.Replace($"the private key {key} ", "", StringComparison.Ordinal) : null;
+    }
+
+    [Test]
+    public async Task A_key_of_PuTTY_is_an_error_that_says_how_to_convert_it()
+    {
+        var key = Path.Combine(_server.Directory, "key.ppk");
+        File.WriteAllText(
+            key,
+            "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: aes256-cbc\nComment: c\nPublic-Lines: 1\nAAAA\nKey-Derivation: Argon2id\n"
+                + "Argon2-Memory: 2147483647\nArgon2-Passes: 2147483647\nArgon2-Parallelism: 1\nArgon2-Salt: 00\nPrivate-Lines: 1\nAAAA\n"
+                + "Private-MAC: 00\n"
+        );
+        File.SetUnixFileMode(key, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+
+        var error = await ErrorAsync(Connector(key, new SshPrompts { Passphrase = "sesame" }));
+
+        Assert.That(error.Message, Is.EqualTo($"the private key {key} is in PuTTY's format, which kbr and OpenSSH do not read"));
+        Assert.That(error.Remedy, Is.EqualTo($"convert it: puttygen {key} -O private-openssh -o {key}.openssh"));
     }
 
     [Test]
@@ -268,6 +316,18 @@ public sealed class KeyTests
 
     private async Task<HostException> ErrorAsync(SshConnector connector) =>
         (await Assert.ThrowsAsync<HostException>(() => connector.ConnectAsync(_server.Host, CancellationToken.None)))!;
+
+    // The rounds stand behind the salt of 16 bytes, which follows the name of the derivation.
+    private static void WithRounds(string key, uint rounds)
+    {
+        var text = File.ReadAllText(key);
+        var found = PemEncoding.Find(text);
+        var content = Convert.FromBase64String(text[found.Base64Data]);
+        var at = content.AsSpan().IndexOf("bcrypt"u8) + "bcrypt".Length + sizeof(uint) + sizeof(uint) + 16;
+        Assert.That(BinaryPrimitives.ReadUInt32BigEndian(content.AsSpan(at)), Is.InRange(8, 64), "what ssh-keygen wrote");
+        BinaryPrimitives.WriteUInt32BigEndian(content.AsSpan(at), rounds);
+        File.WriteAllText(key, PemEncoding.WriteString(text[found.Label], content) + "\n");
+    }
 
     // A new key that the server knows.
     private string Key(string type, string passphrase, string options = "", bool authorized = true)

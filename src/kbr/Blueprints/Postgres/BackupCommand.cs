@@ -24,7 +24,7 @@ internal static class BackupCommand
 
     public static Command Create(SessionContext context)
     {
-        var kinds = BackupKinds.All.ToImmutableDictionary(
+        var kinds = BackupKinds.All.ToDictionary(
             kind => kind,
             kind => new Option<bool>("--" + kind.Word())
             {

@@ -21,15 +21,12 @@ internal static partial class LogsCommand
     // Of what is not yet printed, or not yet merged.
     private const long MostWaiting = 64 * 1024 * 1024;
 
-    private static readonly ImmutableSortedDictionary<
-        string,
-        (string Container, Func<PostgresTopology, ImmutableArray<Host>> Hosts)
-    > s_services = new Dictionary<string, (string, Func<PostgresTopology, ImmutableArray<Host>>)>
+    private static readonly ImmutableSortedDictionary<string, LoggingService> s_services = new Dictionary<string, LoggingService>
     {
-        ["haproxy"] = (PostgresTopology.HaproxyContainer, topology => topology.Proxies),
-        ["patroni"] = (PostgresTopology.PatroniContainer, topology => topology.Members),
-        ["pgbouncer"] = (PostgresTopology.PgBouncerContainer, topology => topology.Proxies),
-        ["postgres"] = (PostgresTopology.PatroniContainer, topology => topology.Members),
+        ["haproxy"] = new(PostgresTopology.HaproxyContainer, topology => topology.Proxies),
+        ["patroni"] = new(PostgresTopology.PatroniContainer, topology => topology.Members),
+        ["pgbouncer"] = new(PostgresTopology.PgBouncerContainer, topology => topology.Proxies),
+        ["postgres"] = new(PostgresTopology.PatroniContainer, topology => topology.Members),
     }.ToImmutableSortedDictionary(StringComparer.Ordinal);
 
     public static Command Create(SessionContext context)
@@ -258,4 +255,7 @@ internal static partial class LogsCommand
 
     [GeneratedRegex(@"^(\d{1,9})([smhd])$")]
     private static partial Regex Duration();
+
+    // No value: its dictionary is that of every class.
+    private sealed record LoggingService(string Container, Func<PostgresTopology, ImmutableArray<Host>> Hosts);
 }
