@@ -50,8 +50,8 @@ public sealed class KeyTests
         Assert.That(error.Remedy, Is.EqualTo($"encrypt it anew: ssh-keygen -p -f {key}; or add it to an agent: ssh-add {key}"));
     }
 
-    [TestCase(2000, ExpectedResult = null)]
-    [TestCase(2001, ExpectedResult = "is encrypted in a way that kbr does not read (bcrypt with more than 2000 rounds)")]
+    [TestCase(2000u, ExpectedResult = null)]
+    [TestCase(2001u, ExpectedResult = "is encrypted in a way that kbr does not read (bcrypt with more than 2000 rounds)")]
     [TestCase(uint.MaxValue, ExpectedResult = "is encrypted in a way that kbr does not read (bcrypt with more than 2000 rounds)")]
     public async Task<string?> A_key_of_OpenSSH_cannot_make_its_derivation_endless(uint rounds)
     {

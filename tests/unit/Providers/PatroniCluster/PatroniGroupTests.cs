@@ -16,6 +16,7 @@ using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Ssh;
 using KeyBuzz.Reconciler.Tests.Applying;
 using static KeyBuzz.Reconciler.Tests.Providers.PatroniCluster.PatroniAnswers;
+using StepLog = KeyBuzz.Reconciler.Tests.Applying.StepLog;
 
 namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 
