@@ -49,7 +49,7 @@ public static class RiskRefusal
                 $"{rollout.Address}: a single failure at step {string.Join(", ", steps)} may lose acknowledged rows",
                 detail: $"at step {steps[0]} {(worst.Host.Length > 0 ? $"the failure of {worst.Host}" : "the end of kbr")} loses "
                     + $"{worst.AtRisk}.{known}",
-                remedy: "look at kbr plan --what-if; set postgres.synchronous: true to close it, or leave --refuse-risk out"
+                remedy: "look at kbr plan --what-if; docs/what-if.md says what closes it; or leave --refuse-risk out"
             )
         );
     }

@@ -16,7 +16,6 @@ using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Ssh;
 using KeyBuzz.Reconciler.Tests.Applying;
 using static KeyBuzz.Reconciler.Tests.Providers.PatroniCluster.PatroniAnswers;
-using StepLog = KeyBuzz.Reconciler.Tests.Applying.StepLog;
 
 namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 
@@ -833,7 +832,7 @@ internal sealed class PatroniGroupTests
 
         public TimeProvider Time => TimeProvider.System;
 
-        public StepLog Report { get; } = new();
+        public Tests.Applying.StepLog Report { get; } = new();
 
         IStepReport IGroupAccess.Report => Report;
 
