@@ -153,6 +153,7 @@ internal static partial class DocumentedCommands
         ("eng/test.sh", "is the run that this test is part of"),
         ("eng/test.sh unit ha", "is the run that this test is part of"),
         ("KBR_LAB=f eng/soak.sh --minutes 20 --seed 1", "takes 20 minutes; SoakTests runs the same program for a shorter time"),
+        ("KBR_LAB=h eng/switchover-soak.sh 10 1", "takes many minutes; DrillTests and LiveChangeTests hand over under writers, too"),
         ("docker buildx imagetools inspect debian:trixie-slim --format '{{.Manifest.Digest}}'", "asks a public registry"),
         (
             "docker build --build-arg BASE=debian@sha256:… -t registry.example.com/kbr/patroni:17-4.0.7 images/patroni",
@@ -210,6 +211,7 @@ internal static partial class DocumentedCommands
     [
         ("kbr check --ports --format hetzner | jq '.\"db-1\"' > rules.json", "(?s)^\\[.*\"direction\": \"in\".*\\]\n$"),
         ("kbr status --format html --out status.html", "(?s)^<!doctype html>.*<h2>Checks</h2>"),
+        ("kbr plan --what-if --replace container.patroni@db-slave-01", "(?m)^ +(?:OK|GAP|DOWN|LOSS) .*\n *without this change$"),
     ];
 
     /// <summary>What does not run as it is written, from the operator's folder.</summary>
