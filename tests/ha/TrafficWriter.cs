@@ -110,7 +110,7 @@ internal sealed class TrafficWriter : IDisposable
             superuser: superuser
         );
         var writer = new TrafficWriter(table, port, keepsSession, user, password, patience ?? TimeSpan.FromSeconds(2), superuser);
-        writer.UntilAcknowledged(1, TimeSpan.FromSeconds(60));
+        writer.UntilAcknowledged(1, TimeSpan.FromSeconds(180));
         return writer;
     }
 
