@@ -410,7 +410,7 @@ public static class ClusterFailures
         return view with { Health = view.Health with { Members = [.. members] } };
     }
 
-    // Nobody has followed the new primary yet, and with synchronous replication it has no standby.
+    // No replica follows the new primary yet, and with synchronous replication it has no standby.
     private static ClusterView Unfollowed(ClusterView view, string former)
     {
         var members = view.Health.Members.Select(one =>

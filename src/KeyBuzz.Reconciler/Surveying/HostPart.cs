@@ -20,7 +20,7 @@ internal sealed record HostPart(
     ImmutableArray<Diagnostic> Diagnostics
 )
 {
-    /// <summary>What is there of its own resources in cluster.yaml, in their order.</summary>
+    /// <summary>The observations of its own resources in cluster.yaml, in their order.</summary>
     public ImmutableArray<(Address Address, Observation Observation)> Observed { get; init; } = [];
 
     /// <summary>Whether all of its records could be used.</summary>

@@ -61,7 +61,7 @@ internal sealed class RecoveryChoiceTests
         Assert.That(Choice(Left, "db-2 db-3 lb-1", new RecoveryProxy("lb-1", "timed out", null)), Is.EqualTo("db-1"));
     }
 
-    // What is lost by going on from the member, of what the others have. '~' is a position that is not exact, '#' no readable database.
+    // The loss by going on from the member, of what the others have. '~' is a position that is not exact, '#' no readable database.
     [TestCase("db-1 1:500!; db-2 1:700!; db-3 ?", "db-1", ExpectedResult = "at most 512 bytes of WAL that db-2 has; +")]
     [TestCase("db-1 1:500!~; db-2 1:700!; db-3 ?", "db-1", ExpectedResult = "about 512 bytes of WAL that db-2 has; db-1~; +")]
     [TestCase("db-1 1:500!; db-2 1:700!~; db-3 ?", "db-1", ExpectedResult = "about 512 bytes of WAL that db-2 has; +")]

@@ -59,7 +59,7 @@ public sealed class KeyTests
         WithRounds(key, rounds);
         var asked = 0;
 
-        // Nobody has a passphrase: what is accepted here is only not derived.
+        // No passphrase is given: an accepted key is only not derived.
         var error = await ErrorAsync(
             Connector(
                 key,

@@ -163,7 +163,7 @@ internal static class RecoverCommand
         var run = new RecoveryRun(topology, session.Cluster.Policies.First(policy => policy.Group == topology.Scope));
         var (members, proxies) = await ReadAsync().ConfigureAwait(false);
         var begun = session.Time.GetTimestamp();
-        // What can be told without a look at the data.
+        // These refusals need no look at the data.
         Judge(run.Members(request.Lost, members, proxies), isWhole: false);
         ImmutableArray<Host> here = [.. topology.Members.Where(member => members[member.Name].Snapshot is not null)];
         await using var group = await LockedGroup

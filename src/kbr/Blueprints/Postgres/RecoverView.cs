@@ -59,7 +59,7 @@ internal static class RecoverView
         }
     }
 
-    /// <summary>What was done.</summary>
+    /// <summary>The result of a recovery.</summary>
     public static void ShowEnd(Terminal terminal, PostgresTopology topology, RecoveryChoice choice, ImmutableArray<string> lost, bool json)
     {
         if (json)
@@ -89,7 +89,7 @@ internal static class RecoverView
         }
     }
 
-    /// <summary>What was done, as JSON.</summary>
+    /// <summary>The result of a recovery, as JSON.</summary>
     public static string Document(string scope, RecoveryChoice choice, IEnumerable<string> losses) =>
         JsonView.Document("recover", document =>
         {
