@@ -73,7 +73,7 @@ public sealed class DocumentedCommandsTests
         // A login that PostgreSQL refuses to PgBouncer, a directory that is not made, and a disk that is too small.
         var yaml = HaSetUp.Workspace.Yaml;
         var balancer = Regex.Match(yaml, @"load_balancer: \{ address: ([0-9.]+)").Groups[1].Value;
-        var password = Regex.Match(Ha.Credentials, "(?m)^PGBOUNCER_STATS_PASS=(.*)$").Groups[1].Value;
+        var password = Ha.Secret("PGBOUNCER_STATS_PASS");
         var refused = Lab.Run(
             Lab.Root,
             "bash",

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.LabTests;
 
 namespace KeyBuzz.Reconciler.HaTests;
@@ -55,6 +56,9 @@ internal static class Ha
         get => File.ReadAllText(Path.Combine(HaSetUp.Workspace.Directory, CredentialsFile));
         set => File.WriteAllText(Path.Combine(HaSetUp.Workspace.Directory, CredentialsFile), value);
     }
+
+    /// <summary>A value of the credentials file as it is now: tests that came before may have changed it.</summary>
+    public static string Secret(string name) => Regex.Match(Credentials, $"(?m)^{name}=(.*)$").Groups[1].Value;
 
     /// <summary>The member that leads, by Patroni's own word on any member that answers.</summary>
     public static string Leader() =>

@@ -28,7 +28,7 @@ public sealed class PasswordTests
     [DependsOnTest(nameof(The_superusers_password), AllowFailure = true)]
     public void The_replication_users_password_and_a_replica_that_has_to_connect_again_finds_it()
     {
-        Rotate("POSTGRES_REPL_PASS", Ha.Superuser, Value("POSTGRES_SUPERPASS"), "canary-repl:new");
+        Rotate("POSTGRES_REPL_PASS", Ha.Superuser, Ha.Secret("POSTGRES_SUPERPASS"), "canary-repl:new");
 
         foreach (var replica in Ha.Members.Where(member => member != Ha.Leader()))
         {
@@ -43,7 +43,7 @@ public sealed class PasswordTests
     [DependsOnTest(nameof(The_replication_users_password_and_a_replica_that_has_to_connect_again_finds_it), AllowFailure = true)]
     public void The_password_of_Patronis_REST_API()
     {
-        Rotate("PATRONI_REST_PASS", Ha.Superuser, Value("POSTGRES_SUPERPASS"), "canary-rest-new");
+        Rotate("PATRONI_REST_PASS", Ha.Superuser, Ha.Secret("POSTGRES_SUPERPASS"), "canary-rest-new");
 
         foreach (var member in Ha.Members)
         {
@@ -63,7 +63,7 @@ public sealed class PasswordTests
     [DependsOnTest(nameof(The_password_of_Patronis_REST_API), AllowFailure = true)]
     public void The_password_of_the_poolers_statistics()
     {
-        Rotate("PGBOUNCER_STATS_PASS", Ha.Superuser, Value("POSTGRES_SUPERPASS"), "canary-stats-new");
+        Rotate("PGBOUNCER_STATS_PASS", Ha.Superuser, Ha.Secret("POSTGRES_SUPERPASS"), "canary-stats-new");
 
         foreach (var proxy in Ha.Proxies)
         {
@@ -86,7 +86,7 @@ public sealed class PasswordTests
     public void RAFTs_password_in_one_window_that_the_plan_announces_and_without_a_lost_row()
     {
         var before = Ha.Members.Select(Ha.Started).ToList();
-        using var writer = TrafficWriter.Start("rekeyed", password: Value("POSTGRES_APP_PASS"));
+        using var writer = TrafficWriter.Start("rekeyed");
         // A recovery may have renewed it.
         Ha.Credentials = Regex
             .Replace(Ha.Credentials, "(?m)^PATRONI_RAFT_PASS=.*$", "PATRONI_RAFT_PASS=canary-raft-new")
@@ -120,19 +120,17 @@ public sealed class PasswordTests
         HaSetUp.Workspace.AssertNothingToDo();
     }
 
-    private static string Value(string name) => Regex.Match(Ha.Credentials, $"(?m)^{name}=(.*)$").Groups[1].Value;
-
     // Changes it under open sessions of a user, who may be the one whose password it is, and under a writer.
     private static void Rotate(string name, string user, string password, string wanted)
     {
         var before = Ha.Members.Select(Ha.Started).ToList();
         using var sessions = new OpenSessions(user, password);
-        using var writer = TrafficWriter.Start("rotated", TrafficWriter.Pooled, password: Value("POSTGRES_APP_PASS"));
+        using var writer = TrafficWriter.Start("rotated", TrafficWriter.Pooled);
         Ha.Credentials = Regex.Replace(Ha.Credentials, $"(?m)^{name}=.*$", $"{name}={wanted}");
 
         HaSetUp.Workspace.Apply();
 
-        writer.Password = Value("POSTGRES_APP_PASS");
+        writer.Password = Ha.Secret("POSTGRES_APP_PASS");
         var report = writer.Stop();
         TestContext.Out.WriteLine($"{name}: {report}");
         sessions.AssertOpen();

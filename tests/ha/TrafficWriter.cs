@@ -70,6 +70,7 @@ internal sealed class TrafficWriter : IDisposable
     private int _failed;
     private int _cut;
     private string _password;
+    private string _last = "no error";
 
     private TrafficWriter(string table, int port, bool keepsSession, string user, string password, TimeSpan patience, string superuser)
     {
@@ -89,7 +90,7 @@ internal sealed class TrafficWriter : IDisposable
     /// <param name="keepsSession">Whether it keeps its connection while that works; otherwise each row comes through a connection of its
     /// own.</param>
     /// <param name="user">The user.</param>
-    /// <param name="password">The password.</param>
+    /// <param name="password">The password; that of the credentials file as it is now when left out.</param>
     /// <param name="patience">How long a login or an insert may take before it counts as failed; 2 s when left out. Longer where a slow
     /// machine must not look like a failure.</param>
     /// <param name="superuser">Who makes the table and reads it in the end.</param>
@@ -98,7 +99,7 @@ internal sealed class TrafficWriter : IDisposable
         int port = Direct,
         bool keepsSession = true,
         string user = Ha.Application,
-        string password = Ha.ApplicationPassword,
+        string password = null,
         TimeSpan? patience = null,
         string superuser = Ha.Superuser
     )
@@ -109,7 +110,15 @@ internal sealed class TrafficWriter : IDisposable
                 + $"bigint PRIMARY KEY); GRANT ALL ON {table} TO {user}",
             superuser: superuser
         );
-        var writer = new TrafficWriter(table, port, keepsSession, user, password, patience ?? TimeSpan.FromSeconds(2), superuser);
+        var writer = new TrafficWriter(
+            table,
+            port,
+            keepsSession,
+            user,
+            password ?? Ha.Secret("POSTGRES_APP_PASS"),
+            patience ?? TimeSpan.FromSeconds(2),
+            superuser
+        );
         writer.UntilAcknowledged(1, TimeSpan.FromSeconds(180));
         return writer;
     }
@@ -137,7 +146,7 @@ internal sealed class TrafficWriter : IDisposable
     public void UntilAcknowledged(int more, TimeSpan deadline)
     {
         var wanted = Count() + more;
-        Lab.Until(() => _work.IsCompleted || Count() >= wanted, deadline, $"{more} more rows of {_table}; {string.Join(" | ", Errors())}");
+        Lab.Until(() => _work.IsCompleted || Count() >= wanted, deadline, () => $"{more} more rows of {_table}; {Last()}");
         Assert.That(_work.IsCompleted, Is.False, $"the writer of {_table} ended: {_work.Exception}");
     }
 
@@ -180,6 +189,15 @@ internal sealed class TrafficWriter : IDisposable
         lock (_gate)
         {
             return _acknowledged.Count;
+        }
+    }
+
+    // Also of the time before the first row, which the report does not count.
+    private string Last()
+    {
+        lock (_gate)
+        {
+            return _last;
         }
     }
 
@@ -249,6 +267,7 @@ internal sealed class TrafficWriter : IDisposable
                     _failed += begun ? 1 : 0;
                     _cut += worked ? 1 : 0;
                     var said = exception is PostgresException refused ? refused.MessageText : exception.Message;
+                    _last = said;
                     if (begun && !_errors.Contains(said))
                     {
                         _errors.Add(said);
