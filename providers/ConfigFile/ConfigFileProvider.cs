@@ -170,10 +170,12 @@ public sealed class ConfigFileProvider : IHostResourceProvider, IReplaceable, IL
             return new Observation.Unknown($"{spec.Path} cannot be read, or is larger than 8 MiB");
         }
 
+        var wanted = spec.Content.Reveal();
+        var text = content.TextBeside(wanted);
         var values = SortedMap.Of<AttributeValue>(
-            ("content", AttributeValue.OfText(content.Text)),
+            ("content", AttributeValue.OfText(text)),
             ("group", AttributeValue.OfWord(stat.GroupBeside(spec.Group))),
-            ("mode", new(stat.Mode)),
+            ("mode", AttributeValue.OfWord(stat.Mode)),
             ("owner", AttributeValue.OfWord(stat.OwnerBeside(spec.Owner)))
         );
         if (spec.LoadedBy is not { } process)
@@ -187,8 +189,7 @@ public sealed class ConfigFileProvider : IHostResourceProvider, IReplaceable, IL
         }
 
         // Another content is going to be replaced and then loaded anyway: that is one difference, not two.
-        var loaded =
-            content.Text == spec.Content.Reveal() ? Marker(resource).Judge(instance, stat, content, snapshot) : LoadedMarker.Current;
+        var loaded = text == wanted ? Marker(resource).Judge(instance, stat, content, snapshot) : LoadedMarker.Current;
         return new Observation.Present(values.Add(Loaded, new(loaded)));
     }
 

@@ -22,8 +22,8 @@ internal static class ContainerComparison
     public static SortedMap<AttributeValue> Desired(ContainerSpec spec)
     {
         var values = new SortedMap<AttributeValue>.Builder(spec.Hostname is null ? Count : Count + 1);
-        values.Add("cap_add", Sorted(spec.CapAdd));
-        values.Add("cap_drop", Sorted(spec.CapDrop));
+        values.Add("cap_add", Sorted(spec.CapAdd, word => word));
+        values.Add("cap_drop", Sorted(spec.CapDrop, word => word));
         values.Add("command", AttributeValue.Of(spec.Command ?? []));
         values.Add("entrypoint", AttributeValue.Of(spec.Entrypoint ?? []));
         values.Add("environment", AttributeValue.Of(spec.Environment));
@@ -52,7 +52,7 @@ internal static class ContainerComparison
             values.Add(ContainerProvider.Running, AttributeValue.Of(true));
         }
 
-        values.Add("security_opt", Sorted(spec.SecurityOpt));
+        values.Add("security_opt", Sorted(spec.SecurityOpt, word => word));
         values.Add("shm_size", AttributeValue.Of(spec.ShmSize));
         values.Add("stop_timeout", AttributeValue.Of(spec.StopTimeout));
         values.Add("tmpfs", Sorted(spec.Tmpfs, entry => entry.TrimEnd(':')));

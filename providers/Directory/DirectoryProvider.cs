@@ -133,7 +133,7 @@ public sealed class DirectoryProvider : IHostResourceProvider
             ? SortedMap.Of<AttributeValue>(("path", new(spec.Path)))
             : SortedMap.Of<AttributeValue>(
                 ("group", AttributeValue.OfWord(stat.GroupBeside(spec.Group))),
-                ("mode", new(stat.Mode)),
+                ("mode", AttributeValue.OfWord(stat.Mode)),
                 ("owner", AttributeValue.OfWord(stat.OwnerBeside(spec.Owner))),
                 ("path", new(spec.Path))
             );

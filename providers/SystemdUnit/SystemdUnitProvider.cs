@@ -210,7 +210,7 @@ public sealed class SystemdUnitProvider : IHostResourceProvider
             values
                 .Add("content", AttributeValue.OfText(content.Text))
                 .Add("owner", new($"{stat.User}:{stat.Group}"))
-                .Add("mode", new(stat.Mode))
+                .Add("mode", AttributeValue.OfWord(stat.Mode))
                 .Add(Loaded, new(JudgeLoaded()))
         )
         {

@@ -30,4 +30,7 @@ public sealed record FileContent(ReadOnlyMemory<byte> Bytes)
 {
     /// <summary>The bytes as UTF-8.</summary>
     public string Text => System.Text.Encoding.UTF8.GetString(Bytes.Span);
+
+    /// <summary>The same; the wanted text itself where it is that, as most often.</summary>
+    public string TextBeside(string wanted) => System.Text.Ascii.Equals(Bytes.Span, wanted) ? wanted : Text;
 }

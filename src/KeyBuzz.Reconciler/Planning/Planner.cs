@@ -97,21 +97,28 @@ public sealed class Planner
     {
         var input = context.Input;
         var decided = new PlanDecisions(input);
-        foreach (var node in input.Graph.Nodes.Where(node => context.Scope.Includes(node.Resource.Address)))
+        var desired = 0;
+        foreach (var node in input.Graph.Nodes)
         {
+            var record = input.Records.GetValueOrDefault(node.Resource.Address);
+            desired += record is null ? 0 : 1;
+            if (!context.Scope.Includes(node.Resource.Address))
+            {
+                continue;
+            }
+
             if (!input.Options.Destroy)
             {
-                DecideDesired(context, decided, node);
+                DecideDesired(context, decided, node, record);
             }
-            else if (input.Records.TryGetValue(node.Resource.Address, out var record))
+            else if (record is not null)
             {
                 decided.Add(record.Address, _removals.Decide(context, record, Cause.Destroyed));
             }
         }
 
-        var removes = input.Records.Keys.Any(address => input.Graph.Find(address) is null);
         foreach (
-            var address in (removes ? context.Recorded.Order : [])
+            var address in (input.Records.Count > desired ? context.Recorded.Order : [])
                 .Reverse()
                 .Where(address => input.Graph.Find(address) is null && context.Scope.Includes(address))
         )
@@ -140,7 +147,7 @@ public sealed class Planner
         }
     }
 
-    private void DecideDesired(PlanContext context, PlanDecisions decided, ResourceGraph.Node node)
+    private void DecideDesired(PlanContext context, PlanDecisions decided, ResourceGraph.Node node, ResourceRecord? record)
     {
         var address = node.Resource.Address;
         var policy = context.Input.Graph.PolicyOver(address);
@@ -153,16 +160,22 @@ public sealed class Planner
             address,
             decided.BlockingReason(address, node.Requires) is { } reason
                 ? ResourceDecision.Blocking(reason)
-                : Decision(context, decided, node, policy is null ? null : decided.Groups.GetValueOrDefault(policy.Group))
+                : Decision(context, decided, node, record, policy is null ? null : decided.Groups.GetValueOrDefault(policy.Group))
         );
     }
 
-    private ResourceDecision Decision(PlanContext context, PlanDecisions decided, ResourceGraph.Node node, PlannedGroup? group)
+    private ResourceDecision Decision(
+        PlanContext context,
+        PlanDecisions decided,
+        ResourceGraph.Node node,
+        ResourceRecord? record,
+        PlannedGroup? group
+    )
     {
         var input = context.Input;
         var address = node.Resource.Address;
         var provider = _providers.Get(address.Type);
-        var desired = new DesiredResource(node, provider.Desired(node.Resource), input.Records.GetValueOrDefault(address));
+        var desired = new DesiredResource(node, provider.Desired(node.Resource), record);
         if (node.Volume is { } volume && !input.IsMounted(volume))
         {
             return input.Observe(volume) is Observation.Absent { IsBlank: true }

@@ -38,7 +38,7 @@ internal readonly record struct ThreeWayDiff(ImmutableArray<AttributeDifference>
     )
     {
         var (actual, address, record) = (present.Attributes, desired.Address, desired.Record);
-        var differences = ImmutableArray.CreateBuilder<AttributeDifference>();
+        var differences = new List<AttributeDifference>();
         var isRecordOld = record is null || record.Pending || !record.Intended.IsEmpty || record.RenamedFrom is not null || isUneven;
         foreach (var (name, wanted) in desired.Values)
         {
@@ -79,12 +79,12 @@ internal readonly record struct ThreeWayDiff(ImmutableArray<AttributeDifference>
             AddLeftovers(differences, desired.Values, record, actual, schema);
         }
 
-        return new ThreeWayDiff(differences.ToImmutable(), IsRecorded: false);
+        return new ThreeWayDiff([.. differences], IsRecorded: false);
     }
 
     // What was applied, or was about to be, is not desired any more and is still there is removed.
     private static void AddLeftovers(
-        ImmutableArray<AttributeDifference>.Builder differences,
+        List<AttributeDifference> differences,
         SortedMap<AttributeValue> desired,
         ResourceRecord record,
         SortedMap<AttributeValue> actual,

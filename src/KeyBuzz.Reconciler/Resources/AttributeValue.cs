@@ -13,6 +13,10 @@ public sealed record AttributeValue(string Value)
     private static readonly AttributeValue s_root = new("root");
     private static readonly AttributeValue s_no = new("no");
     private static readonly AttributeValue s_host = new("host");
+    private static readonly AttributeValue s_forOwner = new("0600");
+    private static readonly AttributeValue s_forGroup = new("0750");
+    private static readonly AttributeValue s_readByAll = new("0644");
+    private static readonly AttributeValue s_openToAll = new("0755");
 
     /// <summary>For a text, its parts with the secrets marked; null when the value holds no secret.</summary>
     public SecretText? Secret { get; init; }
@@ -34,6 +38,10 @@ public sealed record AttributeValue(string Value)
             "no" => s_no,
             "root" => s_root,
             "host" => s_host,
+            "0600" => s_forOwner,
+            "0750" => s_forGroup,
+            "0644" => s_readByAll,
+            "0755" => s_openToAll,
             _ => new(text),
         };
 

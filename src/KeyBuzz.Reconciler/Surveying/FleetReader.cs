@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
@@ -12,7 +13,7 @@ namespace KeyBuzz.Reconciler.Surveying;
 public class FleetReader : IAsyncDisposable
 {
     private readonly Cluster _cluster;
-    private readonly ILookup<string, Resource> _resources;
+    private readonly ILookup<string, ResourceGraph.Node> _nodes;
     private readonly ProviderRegistry _providers;
     private readonly SurveyJoin _join;
     private readonly IPreconditionChecks _preconditions;
@@ -31,7 +32,7 @@ public class FleetReader : IAsyncDisposable
     )
     {
         _cluster = cluster;
-        _resources = cluster.Resources.ToLookup(resource => resource.Address.Host, StringComparer.Ordinal);
+        _nodes = cluster.Graph.Nodes.ToLookup(node => node.Resource.Address.Host, StringComparer.Ordinal);
         _providers = providers;
         _join = new SurveyJoin(cluster, providers);
         _preconditions = preconditions;
@@ -46,7 +47,7 @@ public class FleetReader : IAsyncDisposable
     public IReadOnlyCollection<Read> ProbeReads(string host, bool checkPreconditions)
     {
         // A resource asks for about two things.
-        var reads = new HashSet<Read>(2 * _resources[host].Count()) { new RecordsRead(_cluster.Name) };
+        var reads = new HashSet<Read>(2 * _nodes[host].Count()) { new RecordsRead(_cluster.Name) };
         foreach (var resource in Concerning(host))
         {
             reads.UnionWith(_providers.Get(resource.Address.Type).Reads(resource));
@@ -79,7 +80,7 @@ public class FleetReader : IAsyncDisposable
         var survey = await SurveyAsync(
                 hosts,
                 new SurveyKind(checkPreconditions, AsksAgain: false),
-                record => _cluster.Graph.Find(record.Address) is null ? record.ToResource() : null,
+                known => known.Removed.Select(record => record.ToResource()),
                 (policy, _) => policy,
                 cancellationToken
             )
@@ -100,12 +101,19 @@ public class FleetReader : IAsyncDisposable
         Func<ResourceRecord, Resource> applied,
         Func<GroupPolicy, IEnumerable<ResourceRecord>, GroupPolicy> appliedPolicy,
         CancellationToken cancellationToken
-    ) => SurveyAsync(hosts, new SurveyKind(ChecksPreconditions: false, AsksAgain: true), applied, appliedPolicy, cancellationToken);
+    ) =>
+        SurveyAsync(
+            hosts,
+            new SurveyKind(ChecksPreconditions: false, AsksAgain: true),
+            known => known.Newest.Values.Select(applied),
+            appliedPolicy,
+            cancellationToken
+        );
 
     private async Task<Survey> SurveyAsync(
         IEnumerable<Host> hosts,
         SurveyKind kind,
-        Func<ResourceRecord, Resource?> recorded,
+        Func<KnownRecords, IEnumerable<Resource>> recorded,
         Func<GroupPolicy, IEnumerable<ResourceRecord>, GroupPolicy> recordedPolicy,
         CancellationToken cancellationToken
     )
@@ -121,7 +129,7 @@ public class FleetReader : IAsyncDisposable
         // What else is to be read is known once the records are: those of a group are kept on every member, and the newest copy counts on
         // all of them.
         var known = KnownRecords.Of([.. parts], _providers);
-        var more = known.Newest.Values.Select(recorded).OfType<Resource>().ToList();
+        var more = recorded(known).ToList();
         var policies = _cluster.Policies.Select(policy => recordedPolicy(policy, known.Newest.Values)).ToList();
         var complete = new ConcurrentBag<HostPart>();
         await OnEachAsync(
@@ -194,8 +202,8 @@ public class FleetReader : IAsyncDisposable
         foreach (var (host, (snapshot, unreachable)) in answers.OrderBy(pair => pair.Key, StringComparer.Ordinal))
         {
             var found = snapshot is null
-                ? new HostRecords([], [], [], null)
-                : HostRecords.In(host, snapshot, _cluster, _resources[host], _providers, _texts);
+                ? new HostRecords([], [], [], [], null)
+                : HostRecords.In(host, snapshot, _cluster, _nodes[host], _providers, _texts);
             copies.AddRange(found.Own.Select(record => new RecordCopy(host, record)));
             strays.AddRange(found.Others.Select(record => new RecordCopy(host, record)));
             var unusable = unreachable ?? found.Damaged;
@@ -327,7 +335,7 @@ public class FleetReader : IAsyncDisposable
             .Select(group => group.Name)
             .Append(host)
             .ToHashSet(StringComparer.Ordinal);
-        return places.SelectMany(place => _resources[place]);
+        return places.SelectMany(place => _nodes[place]).Select(node => node.Resource);
     }
 
     private async Task<HostPart> SurveyHostAsync(Host host, SurveyKind kind, CancellationToken cancellationToken)
@@ -349,7 +357,7 @@ public class FleetReader : IAsyncDisposable
     {
         var snapshot = await reader.ReadAsync(ProbeReads(host.Name, kind.ChecksPreconditions), cancellationToken).ConfigureAwait(false);
         var diagnostics = ImmutableArray.CreateBuilder<Diagnostic>();
-        var found = HostRecords.In(host.Name, snapshot, _cluster, _resources[host.Name], _providers, _texts);
+        var found = HostRecords.In(host.Name, snapshot, _cluster, _nodes[host.Name], _providers, _texts);
         var error = found.Damaged ?? found.NotOf(host.Name, _cluster);
         var loose = found.Damaged is null ? RecordsTrust.Loose(snapshot.Get(new RecordsRead(_cluster.Name))) : null;
         if (loose is not null)
@@ -388,15 +396,12 @@ public class FleetReader : IAsyncDisposable
         }
 
         // Answers take much memory: those that nobody asks again go as soon as they are judged, and the text of the records always does.
-        var areAskedAgain =
-            kind.AsksAgain
-            || _cluster.Policies.Length > 0
-            || _cluster.Groups.Length > 0
-            || found.Own.Any(record => _cluster.Graph.Find(record.Address) is null);
+        var areAskedAgain = kind.AsksAgain || _cluster.Policies.Length > 0 || _cluster.Groups.Length > 0 || !found.Removed.IsEmpty;
         var kept = areAskedAgain ? snapshot.Without(new RecordsRead(_cluster.Name)) : Snapshot.Empty;
         return new HostPart(host, error, kept, found.Own, diagnostics.ToImmutable())
         {
-            Observed = _join.Observed(_resources[host.Name], snapshot),
+            Observed = _join.Observed(_nodes[host.Name], snapshot),
+            Removed = found.Removed,
             RecordsAreWhole = found.Damaged is null,
             RecordsAreLoose = loose is not null,
             Obsolete = found.Obsolete,

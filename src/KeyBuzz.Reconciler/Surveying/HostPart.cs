@@ -23,6 +23,9 @@ internal sealed record HostPart(
     /// <summary>The observations of its own resources in cluster.yaml, in their order.</summary>
     public ImmutableArray<(Address Address, Observation Observation)> Observed { get; init; } = [];
 
+    /// <summary>Of its records those whose resource is not in cluster.yaml any more.</summary>
+    public ImmutableArray<ResourceRecord> Removed { get; init; } = [];
+
     /// <summary>Whether all of its records could be used.</summary>
     public bool RecordsAreWhole { get; init; } = true;
 

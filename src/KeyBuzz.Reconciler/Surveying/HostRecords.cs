@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
@@ -8,11 +9,13 @@ namespace KeyBuzz.Reconciler.Surveying;
 
 /// <summary>The records that lie on a host.</summary>
 /// <param name="Own">Its own, with those of its groups.</param>
+/// <param name="Removed">Of those the ones whose resource is not in cluster.yaml any more.</param>
 /// <param name="Others">Those that speak of another host.</param>
 /// <param name="Obsolete">The files that say nothing any more.</param>
 /// <param name="Damaged">Why a record cannot be used; null when all can.</param>
 internal sealed record HostRecords(
     ImmutableArray<ResourceRecord> Own,
+    ImmutableArray<ResourceRecord> Removed,
     ImmutableArray<ResourceRecord> Others,
     ImmutableArray<string> Obsolete,
     string? Damaged
@@ -22,14 +25,14 @@ internal sealed record HostRecords(
     /// <param name="host">The host that answered.</param>
     /// <param name="snapshot">The answer.</param>
     /// <param name="cluster">The configuration.</param>
-    /// <param name="configured">The host's resources in it, which its records share texts with.</param>
+    /// <param name="configured">The host's resources in it, which its records share values with.</param>
     /// <param name="providers">The resource types.</param>
     /// <param name="texts">The texts of the records of all hosts.</param>
     public static HostRecords In(
         string host,
         Snapshot snapshot,
         Cluster cluster,
-        IEnumerable<Resource> configured,
+        IEnumerable<ResourceGraph.Node> configured,
         ProviderRegistry providers,
         TextPool texts
     )
@@ -37,16 +40,14 @@ internal sealed record HostRecords(
         var folder = snapshot.Get(new RecordsRead(cluster.Name));
         if (RecordsTrust.Refusal(folder) is { } refusal)
         {
-            return new HostRecords([], [], [], refusal);
+            return new HostRecords([], [], [], [], refusal);
         }
 
         string? error = null;
         var own = ImmutableArray.CreateBuilder<ResourceRecord>();
+        var removed = ImmutableArray.CreateBuilder<ResourceRecord>();
         var others = ImmutableArray.CreateBuilder<ResourceRecord>();
-        var known = new KnownResources(
-            configured.Select(resource => new KnownResource(resource, cluster.Graph.Find(resource.Address)?.Requires ?? [])),
-            texts
-        );
+        var known = new KnownResources(configured.Select(node => new KnownResource(node.Resource, node.Requires)), texts);
         var reader = new RecordReader(cluster.Name, providers, RecordFormat.Default, known);
         var obsolete = ImmutableArray.CreateBuilder<string>();
         foreach (var file in folder.Files)
@@ -65,12 +66,23 @@ internal sealed record HostRecords(
                     throw new FormatException($"it is the record of {record.Address}, whose file is {path}");
                 }
 
-                if (!ReferenceEquals(record.Spec, cluster.Graph.Find(record.Address)?.Resource.Spec))
+                var resource = cluster.Graph.Find(record.Address)?.Resource;
+                if (!ReferenceEquals(record.Spec, resource?.Spec))
                 {
                     Understand(record, providers);
                 }
 
-                (record.Address.Host != host && providers.Find(record.Address.Type) is IHostResourceProvider ? others : own).Add(record);
+                if (record.Address.Host != host && providers.Find(record.Address.Type) is IHostResourceProvider)
+                {
+                    others.Add(record);
+                    continue;
+                }
+
+                own.Add(record);
+                if (resource is null)
+                {
+                    removed.Add(record);
+                }
             }
             catch (Exception exception)
                 when (exception is FormatException or InvalidOperationException or KeyNotFoundException or ArgumentException)
@@ -79,7 +91,7 @@ internal sealed record HostRecords(
             }
         }
 
-        return new HostRecords(own.ToImmutable(), others.ToImmutable(), obsolete.ToImmutable(), error);
+        return new HostRecords(own.ToImmutable(), removed.ToImmutable(), others.ToImmutable(), obsolete.ToImmutable(), error);
     }
 
     // A record that its own type cannot ask about or compare is damaged, and makes its host an error instead of the run.

@@ -6,10 +6,12 @@ namespace KeyBuzz.Reconciler.Surveying;
 
 /// <summary>The records of all hosts.</summary>
 /// <param name="Newest">By address; of a group's resource the newest copy.</param>
+/// <param name="Removed">Of those the ones whose resource is not in cluster.yaml any more.</param>
 /// <param name="Copies">The copies of each record of a group: the host and the serial.</param>
 /// <param name="Groups">The hosts with a record of a group, by group.</param>
 internal sealed record KnownRecords(
     Dictionary<Address, ResourceRecord> Newest,
+    ImmutableArray<ResourceRecord> Removed,
     Dictionary<Address, List<(string Host, long Serial)>> Copies,
     IReadOnlyDictionary<string, ImmutableArray<string>> Groups
 )
@@ -52,6 +54,7 @@ internal sealed record KnownRecords(
                         .ToImmutableArray(),
                 StringComparer.Ordinal
             );
-        return new KnownRecords(newest, copies, groups);
+        var removed = parts.SelectMany(part => part.Removed).Select(record => record.Address).Distinct().Select(address => newest[address]);
+        return new KnownRecords(newest, [.. removed], copies, groups);
     }
 }

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
@@ -116,15 +117,15 @@ internal sealed class SurveyJoin(Cluster cluster, ProviderRegistry providers)
     }
 
     /// <summary>What the answers of a host say of its own resources in cluster.yaml.</summary>
-    public ImmutableArray<(Address Address, Observation Observation)> Observed(IEnumerable<Resource> resources, Snapshot snapshot)
+    public ImmutableArray<(Address Address, Observation Observation)> Observed(IEnumerable<ResourceGraph.Node> nodes, Snapshot snapshot)
     {
         Func<Resource, Observation?> judge = resource => OnHost(resource, snapshot);
         var observed = ImmutableArray.CreateBuilder<(Address, Observation)>();
-        foreach (var resource in resources)
+        foreach (var node in nodes)
         {
-            if (Understood(judge, resource) is { } observation)
+            if (Understood(judge, node.Resource) is { } observation)
             {
-                observed.Add((resource.Address, observation));
+                observed.Add((node.Resource.Address, observation));
             }
         }
 

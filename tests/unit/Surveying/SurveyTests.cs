@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Graph;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
@@ -108,7 +109,10 @@ public sealed class SurveyTests
             [.. resources],
             new Secrets(ImmutableSortedDictionary<string, string>.Empty),
             []
-        );
+        )
+        {
+            Graph = ResourceGraph.Build(resources, providers),
+        };
         await using var fleet = new FleetReader(
             cluster,
             providers,
