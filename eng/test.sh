@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs everything from a fresh clone on a bare Debian machine: format, build, unit and property tests, Native AOT publish, the labs and their tests.
 #   eng/test.sh            # everything
-#   eng/test.sh unit ha    # only these suites (unit, lab, ha, live, fresh-hosts), and only their labs
+#   eng/test.sh unit ha    # only these suites (unit, lab, membership, ha, fresh-hosts, live), and only their labs
 # Hosts that an earlier lab left are made anew. Its last line counts the real results: N passed, N failed, N skipped.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -12,14 +12,15 @@ begun=$SECONDS
 step() { printf '[%4d s] %s\n' $((SECONDS - begun)) "$*"; }
 failed() { step "FAILED: $*"; tail -n 60 "$results/$1.log" 2>/dev/null; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
-# The suites that need a lab run side by side, each on a lab of its own (lab/README.md); empty is the first lab. "live" and "fresh-hosts" are categories of the fixtures of tests/ha; the latter
-# make the hosts anew and so can have a lab after another suite.
-declare -A lab_of=([lab]='' [ha]=b [fresh-hosts]=b [live]=c) project_of=([lab]=tests/lab [fresh-hosts]=tests/ha [ha]=tests/ha [live]=tests/ha)
-declare -A filter_of=([ha]='TestCategory!=live&TestCategory!=fresh-hosts' [live]='TestCategory=live' [fresh-hosts]='TestCategory=fresh-hosts')
-suites=(unit lab fresh-hosts ha live)
+# The suites that need a lab run side by side (lab/README.md); empty is the first lab. "live", "membership" and "fresh-hosts" are categories of the fixtures of tests/ha. A suite begins
+# with hosts that hold nothing, and so can have a lab after another one.
+declare -A lab_of=([lab]='' [membership]='' [ha]=b [fresh-hosts]=b [live]=c)
+declare -A project_of=([lab]=tests/lab [membership]=tests/ha [ha]=tests/ha [fresh-hosts]=tests/ha [live]=tests/ha)
+declare -A filter_of=([ha]='TestCategory!=live&TestCategory!=membership&TestCategory!=fresh-hosts' [live]='TestCategory=live' [membership]='TestCategory=membership' [fresh-hosts]='TestCategory=fresh-hosts')
+suites=(unit lab membership fresh-hosts ha live)
 # Side by side, in lanes that take about as long. The unit tests need no lab, but its Docker Engine and its images; they go before the first lab's, since some look through every
 # process of the machine.
-lanes=("unit lab" "ha fresh-hosts" "live")
+lanes=("unit lab membership" "ha fresh-hosts" "live")
 if (($#)); then
     for suite in "$@"; do [[ " ${suites[*]} " == *" $suite "* ]] || { echo "no suite '$suite': ${suites[*]}" >&2; exit 2; }; done
     chosen=()

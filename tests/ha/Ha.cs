@@ -12,6 +12,10 @@ internal static class Ha
     /// faults while applications write.</summary>
     public const string Live = "live";
 
+    /// <summary>The category of the fixtures about who takes part, with a cluster of their own, too: members are added, removed and
+    /// lost.</summary>
+    public const string Membership = "membership";
+
     /// <summary>The category of the fixtures that begin with hosts made anew, and so need no cluster that <see cref="HaSetUp"/> installs:
     /// their namespace is another one than its.</summary>
     public const string FreshHosts = "fresh-hosts";

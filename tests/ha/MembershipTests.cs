@@ -5,8 +5,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Members are added and removed while the others go on.</summary>
 [TestFixture]
-[Category(Ha.Live)]
-[DependsOnFixture(typeof(SoakTests), AllowFailure = true)]
+[Category(Ha.Membership)]
 public sealed class MembershipTests
 {
     private static readonly string[] s_new = ["db-slave-03", "db-slave-04"];

@@ -4,7 +4,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Two of three members are lost: the third goes on by one command, and one apply rebuilds the others.</summary>
 [TestFixture]
-[Category(Ha.Live)]
+[Category(Ha.Membership)]
 [DependsOnFixture(typeof(SharedDirectoryTests), AllowFailure = true)]
 public sealed class RecoverTests
 {

@@ -5,8 +5,8 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>A repository in a directory that the members share: one file system, mounted on each of them.</summary>
 [TestFixture]
-[Category(Ha.Live)]
-[DependsOnFixture(typeof(BackupFaultTests), AllowFailure = true)]
+[Category(Ha.Membership)]
+[DependsOnFixture(typeof(MembershipTests), AllowFailure = true)]
 public sealed class SharedDirectoryTests
 {
     private const string Mounted = "/mnt/backups";
