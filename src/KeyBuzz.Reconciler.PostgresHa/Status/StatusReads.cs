@@ -52,6 +52,24 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
             """
         );
 
+    /// <summary>How many connections of replicas there are, and how many of them use TLS.</summary>
+    public SqlRead EncryptedStreams =>
+        Sql(
+            "postgres",
+            """
+            SELECT count(*) AS streams, count(*) FILTER (WHERE s.ssl) AS encrypted
+            FROM pg_stat_replication r JOIN pg_stat_ssl s USING (pid) WHERE r.application_name <> 'pg_basebackup'
+            """
+        );
+
+    /// <summary>The certificate of the service on a host.</summary>
+    public FileRead Certificate(Host host) =>
+        new(
+            topology.Members.Contains(host)
+                ? $"{topology.Directories.Configuration}/{TlsSettings.FileName}"
+                : $"{topology.BaseDirectory}/pgbouncer/{TlsSettings.FileName}"
+        );
+
     /// <summary>The archiver of WAL, whose times count from now; a replica's archives nothing.</summary>
     public SqlRead Archiver => ArchivedWal.Read(topology);
 
@@ -139,6 +157,15 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
     public IReadOnlyCollection<Read> For(Host host)
     {
         var reads = new HashSet<Read> { LastApply };
+        if (topology.Tls is not null)
+        {
+            reads.Add(Certificate(host));
+            if (topology.Members.Contains(host))
+            {
+                reads.Add(EncryptedStreams);
+            }
+        }
+
         if (topology.Members.Contains(host))
         {
             reads.UnionWith([

@@ -243,6 +243,7 @@ public sealed class CommandLineTests : LocalCluster
                         ["backups"],
                         ["backups", "check"],
                         ["connect"],
+                        ["connect", "--ca"],
                         ["members"],
                         ["logs", "patroni"],
                         ["unlock"],
