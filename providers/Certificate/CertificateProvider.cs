@@ -15,6 +15,9 @@ namespace KeyBuzz.Reconciler.Providers.Certificate;
 public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, ILoadedByProcess
 {
     private const string Loaded = "loaded";
+    private const string Served = "served";
+    private const string AddressKey = "address";
+    private const string PortKey = "port";
     private const string AuthorityKey = "authority";
     private const int LongestSubject = 64;
 
@@ -55,6 +58,8 @@ public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, I
                 new("mode", AttributeKind.Mode, "Its permissions.") { Default = "0600" },
                 new("reload", AttributeKind.String, "A shell command that makes the running process load the new file."),
                 new("loaded_by", AttributeKind.String, "The process that loads it: container:NAME or unit:NAME.service."),
+                new(AddressKey, AttributeKind.String, "The address of the host on which the process serves it to clients of PostgreSQL."),
+                new(PortKey, AttributeKind.Integer, "The port there: which certificate it serves is asked and compared.") { Minimum = 1 },
             ]
         );
 
@@ -74,6 +79,19 @@ public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, I
         if (spec.Has("reload") != spec.Has("loaded_by"))
         {
             yield return Error(resource, "reload and loaded_by go together");
+        }
+
+        if (spec.Has(AddressKey) != spec.Has(PortKey) || (spec.Has(PortKey) && !spec.Has("reload")))
+        {
+            yield return Error(resource, "address, port and reload go together");
+        }
+        else if (spec.OptionalString(AddressKey) is { } address && !IPAddress.TryParse(address, out _))
+        {
+            yield return Error(resource, $"address '{address}' is no IP address");
+        }
+        else if (spec.Integer(PortKey) is > 65535)
+        {
+            yield return Error(resource, "port must be 1 to 65535");
         }
 
         if (spec.OptionalString("loaded_by") is { } process && !ProcessReference.TryParse(process, out _))
@@ -127,6 +145,11 @@ public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, I
             yield return process.Read;
             yield return Marker(resource).Read;
         }
+
+        if (Port(resource) is { } port)
+        {
+            yield return port;
+        }
     }
 
     /// <inheritdoc />
@@ -137,7 +160,8 @@ public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, I
             .Add("owner", new(spec.File.Owner))
             .Add("group", new(spec.File.Group))
             .Add("mode", new(spec.File.Mode));
-        return spec.File.LoadedBy is null ? values : values.Add(Loaded, new(LoadedMarker.Current));
+        values = spec.File.LoadedBy is null ? values : values.Add(Loaded, new(LoadedMarker.Current));
+        return Port(resource) is null ? values : values.Add(Served, new(LoadedMarker.Current));
     }
 
     /// <inheritdoc />
@@ -173,12 +197,20 @@ public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, I
                 return new Observation.Unknown(reason);
             }
 
-            // One that is issued anew is loaded then anyway: that is one difference, not two.
-            var isAsDeclared = Differs(spec.Desired(authority), found) is false;
-            values = values.Add(
-                Loaded,
-                new(isAsDeclared ? Marker(resource).Judge(instance, stat, content, snapshot) : LoadedMarker.Current)
-            );
+            // One that is issued anew is loaded and served then anyway: that is one difference, not two.
+            var loaded = Differs(spec.Desired(authority), found) ? null : Marker(resource).Judge(instance, stat, content, snapshot);
+            values = values.Add(Loaded, new(loaded ?? LoadedMarker.Current));
+            if (Port(resource) is { } port)
+            {
+                values = values.Add(
+                    Served,
+                    new(
+                        loaded == LoadedMarker.Current && OtherCertificate(content.Text, snapshot.Get(port)) is { } other
+                            ? other
+                            : LoadedMarker.Current
+                    )
+                );
+            }
         }
 
         // One of this authority is kbr's own, also where its record was lost.
@@ -202,7 +234,7 @@ public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, I
         }
 
         // A key that others could read is not used any longer, so any difference of the file is a new certificate.
-        if (change.Operation != ResourceOperation.Update || change.Changed.Any(name => name != Loaded))
+        if (change.Operation != ResourceOperation.Update || change.Changed.Any(name => name is not (Loaded or Served)))
         {
             var authority = AuthorityOf(change.Resource)
                 ?? throw new ChangeFailedException("the authority of the certificate cannot be read; kbr validate names the problem");
@@ -212,17 +244,39 @@ public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, I
 
         if (file.LoadedBy is { } process)
         {
+            // What the port then serves proves it.
+            file = Port(change.Resource) is { } port
+                ? file with
+                {
+                    ReloadConfirm = port.RenderConfirm(file.Path),
+                    ConfirmTimeout = 10,
+                }
+                : file;
             body.Append(ConfigFileProvider.RenderReload(file, process, marker, refused: change.ProcessIsReplaced ? 0 : 1));
         }
 
         return new Script(body.Append(")\n").ToString());
     }
 
+    private static TlsRead? Port(Resource resource) =>
+        resource.Spec.OptionalString(AddressKey) is { } address && resource.Spec.Integer(PortKey) is { } port
+            ? new TlsRead(address, (int)port)
+            : null;
+
+    // What the port serves in place of the file's; null where it serves that, or none: then the process does not use the file.
+    private static string? OtherCertificate(string file, ServedTls served) =>
+        served.Certificate.IsEmpty || X509Certificate.Find(file)?.Encoded.Span.SequenceEqual(served.Certificate.Span) == true ? null
+        : X509Certificate.Read(served.Certificate.ToArray()) is { } other
+            ? $"another: {other.Subject} of {CertificateAuthority.Shows(other.Issuer, other.AuthorityKeyIdentifier)}, "
+                + $"until {CertificateSpec.Shown(other.NotAfter)}"
+        : "another, which cannot be read";
+
+    // Without the secret nothing is known of the issuer.
     private static bool Differs(SortedMap<AttributeValue> desired, SortedMap<AttributeValue> found)
     {
         foreach (var (name, value) in desired)
         {
-            if (found[name].Value != value.Value)
+            if (found[name].Value != value.Value && value.Value.Length > 0)
             {
                 return true;
             }

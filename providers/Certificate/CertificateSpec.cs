@@ -85,8 +85,8 @@ internal sealed record CertificateSpec(
         : now >= certificate.NotAfter - RenewBefore ? $"due: it expires at {Shown(certificate.NotAfter)}"
         : NotDue;
 
-    private static string Shown(DateTimeOffset time) =>
-        time.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss 'UTC'", CultureInfo.InvariantCulture);
+    /// <summary>A time as the plan shows it.</summary>
+    public static string Shown(DateTimeOffset time) => time.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss 'UTC'", CultureInfo.InvariantCulture);
 
     private static SortedMap<AttributeValue> Attributes(
         string subject,

@@ -129,6 +129,7 @@ internal sealed class HostResources(
                 owner,
                 group,
                 TlsSteps.ReloadPostgres(directories.DataDirectory),
+                topology.Ports.Postgres,
                 reloadsAuthority: false,
                 "localhost",
                 "127.0.0.1"
@@ -556,6 +557,7 @@ internal sealed class HostResources(
                 owner,
                 group,
                 PgBouncerFiles.Reload(PostgresTopology.PgBouncerContainer, settings),
+                settings.Port,
                 reloadsAuthority: true
             ),
         ];
@@ -755,6 +757,7 @@ internal sealed class HostResources(
         string owner,
         string group,
         string reload,
+        int port,
         bool reloadsAuthority,
         params string[] loopback
     )
@@ -778,7 +781,9 @@ internal sealed class HostResources(
             ("owner", owner),
             ("group", group),
             ("reload", IfManaged(container, reload)),
-            ("loaded_by", $"container:{container}")
+            ("loaded_by", $"container:{container}"),
+            ("address", host.Address),
+            ("port", (long)port)
         );
         yield return factory.Make(
             "config_file",

@@ -1,4 +1,5 @@
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Certificate;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
 
@@ -21,7 +22,10 @@ internal static class TlsSteps
         {
             { HopsRequired: true } =>
                 $"old=\"$(dirname \"$file\")\"/{name}; [ ! -e \"$old\" ] || grep -qF {Script.Quote(offered)} \"$old\" || "
-                    + "{ echo 'TLS is not offered here yet, so it cannot be required: apply tls: offered first' >&2; exit 1; }; ",
+                    + "{ echo 'TLS is not offered here yet, so it cannot be required: apply tls: offered first' >&2; exit 1; }; "
+                    + $"without=$({TlsRead.RenderWithout(topology.Members.Select(member => member.Address), topology.Ports.Postgres)}); "
+                    + "[ -z \"$without\" ] || { echo \"PostgreSQL does not offer TLS yet on \"$without': apply tls: offered first' >&2; "
+                    + "exit 1; }; ",
             null => $"! grep -qE {Script.Quote(Required)} \"$(dirname \"$file\")\"/{name} 2>/dev/null || "
                 + "{ echo 'TLS is required here, so it cannot be turned off at once: apply tls: offered first' >&2; exit 1; }; ",
             _ => "",

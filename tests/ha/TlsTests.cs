@@ -42,6 +42,9 @@ public sealed class TlsTests
             }
         });
         Assert.That(HaSetUp.Workspace.Kbr("status").Output, Does.Contain("first expiry "));
+        var ports = HaSetUp.Workspace.Kbr("check", "tls");
+        Assert.That(ports.ExitCode, Is.Zero, ports.Output);
+        Assert.That(ports.Output, Does.Contain("TLSv1.3").And.Not.Contain(" none "));
     }
 
     [Test]
@@ -55,6 +58,14 @@ public sealed class TlsTests
         var other = Lab.OnHost(Ha.Members[1], $"base64 -w0 {Members}");
         Lab.OnHost(Ha.Members[2], $"echo {other.Trim()} | base64 -d >{Members}");
         Lab.OnHost(Ha.Proxies[0], $"sed -i '/BEGIN PRIVATE/,$d' {Proxies}");
+        // Another one is loaded, and the file put back: only the port tells.
+        var first = Lab.OnHost(Ha.Members[0], $"cat {Members} | base64 -w0").Trim();
+        Lab.OnHost(Ha.Members[1], $"cp -p {Members} /root/kept.pem && echo {first} | base64 -d >{Members}");
+        Ha.Sql(Ha.Members[1], "SELECT pg_reload_conf()", database: "postgres");
+        var swapped = HaSetUp.Workspace.Kbr("check", "tls");
+        Lab.OnHost(Ha.Members[1], $"mv /root/kept.pem {Members}");
+        Assert.That(swapped.ExitCode, Is.EqualTo(2), swapped.Output);
+        Assert.That(swapped.Output, Does.Contain($"{Ha.Members[0]} of kbr "));
 
         var drift = HaSetUp.Workspace.Kbr("drift");
 
@@ -64,7 +75,8 @@ public sealed class TlsTests
             Assert.That(drift.Output, Does.Contain($"certificate.patroni@{Ha.Members[0]}").And.Contain("0644"));
             Assert.That(drift.Output, Does.Contain($"certificate.patroni@{Ha.Members[2]}").And.Contain(Ha.Members[1]));
             Assert.That(drift.Output, Does.Contain($"certificate.pgbouncer@{Ha.Proxies[0]}").And.Contain("the file has no private key"));
-            Assert.That(drift.Output, Does.Not.Contain($"certificate.patroni@{Ha.Members[1]}"));
+            Assert.That(drift.Output, Does.Contain($"certificate.patroni@{Ha.Members[1]}").And.Contain($"another: {Ha.Members[0]} of "));
+            Assert.That(drift.Output, Does.Not.Contain($"certificate.pgbouncer@{Ha.Proxies[1]}"));
         });
 
         UnderTraffic("tls_mended");
@@ -101,6 +113,9 @@ public sealed class TlsTests
             Is.EqualTo("t"),
             "behind PgBouncer"
         );
+        var before = Lab.OnHost(Ha.Members[0], "cat /opt/keybuzz/patroni/server.pem");
+        HaSetUp.Workspace.Apply("--replace", $"certificate.patroni@{Ha.Members[0]}");
+        Assert.That(Lab.OnHost(Ha.Members[0], "cat /opt/keybuzz/patroni/server.pem"), Is.Not.EqualTo(before), "another one at once");
         Ha.AssertHealthy(HaSetUp.Workspace);
     }
 
@@ -114,7 +129,7 @@ public sealed class TlsTests
         Assert.That(refused.Output, Does.Contain("apply tls: offered first"));
 
         Tls(Offered);
-        UnderTraffic("tls_preferred");
+        HaSetUp.Workspace.Apply();
         Tls("  tls: off\n");
         UnderTraffic("tls_off");
 

@@ -256,6 +256,7 @@ internal static class PostgresSchema
         Duration("validity", "How long a certificate is valid.", "2160h"),
         Duration("renew_before", "How long before its end a certificate is renewed; default: a third of its validity."),
         Section(TlsSection.AuthorityKey, "An authority of your own; default: kbr's, in the credentials file.", TlsAuthority),
+        Words(TlsSection.TrustKey, "Local PEM files with the certificates of other authorities to trust, while one replaces the other."),
     ]);
 
     /// <summary>The keys of <c>dynamic</c>.</summary>

@@ -10,6 +10,7 @@ internal sealed class TlsSection(SectionReader section, BlueprintContext context
 {
     public const string Key = "tls";
     public const string AuthorityKey = "authority";
+    public const string TrustKey = "also_trust";
     public const string OffMode = "off";
     public const string OfferedMode = "offered";
 
@@ -78,7 +79,7 @@ internal sealed class TlsSection(SectionReader section, BlueprintContext context
         settings = settings with { Authority = new SecretText([new SecretText.Part(text, true)]) };
         if (CertificateAuthority.Read(text, out var problem) is { } authority)
         {
-            return settings with { AuthorityCertificate = authority.Certificate.Pem };
+            return settings with { AuthorityCertificate = authority.Certificate.Pem + Trusted(own) };
         }
 
         // A stand-in for a secret that is not needed is none, either.
@@ -95,6 +96,30 @@ internal sealed class TlsSection(SectionReader section, BlueprintContext context
         }
 
         return settings;
+    }
+
+    // Those of before and of later, while the authority is replaced. The first one signs.
+    private string Trusted(SectionReader own)
+    {
+        var all = "";
+        foreach (var word in own.Words(TrustKey, "a local file"))
+        {
+            if (Content(own, word) is not { } text)
+            {
+                continue;
+            }
+
+            if (X509Certificate.Find(text) is { IsAuthority: true } certificate)
+            {
+                all += certificate.Pem;
+            }
+            else
+            {
+                own.Error($"the file '{word.Value}' has no certificate of an authority", word.At, null, "kbr connect --ca prints one");
+            }
+        }
+
+        return all;
     }
 
     private string? Given(SectionReader own)
@@ -119,9 +144,14 @@ internal sealed class TlsSection(SectionReader section, BlueprintContext context
             return null;
         }
 
+        return Content(files, word);
+    }
+
+    private string? Content(SectionReader files, YamlScalar word)
+    {
         try
         {
-            return File.ReadAllText(path);
+            return File.ReadAllText(Path.Combine(context.Directory, word.Value));
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

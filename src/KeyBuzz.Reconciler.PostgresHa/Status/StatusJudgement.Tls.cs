@@ -20,24 +20,27 @@ internal sealed partial class StatusJudgement
         (string Of, DateTimeOffset At)? first = X509Certificate.Find(tls.AuthorityCertificate) is { } authority
             ? ("the authority", authority.NotAfter)
             : null;
-        foreach (var host in All)
+        foreach (var (place, found, served) in Certificates)
         {
-            if (Of(host) is not { } snapshot)
+            var of = $"{place.Service} on {place.Host}";
+            if (found is not { } certificate)
             {
-                continue;
-            }
-
-            var service = _topology.Members.Contains(host) ? StatusReads.Patroni : StatusReads.PgBouncer;
-            var of = $"{service} on {host.Name}";
-            if (X509Certificate.Find(snapshot.Get(_reads.Certificate(host))?.Text ?? "") is not { } certificate)
-            {
-                troubles.Add((new StatusPlace(service, host.Name), $"{of} has no certificate"));
+                troubles.Add((place, $"{of} has no certificate"));
                 continue;
             }
 
             if (Now >= certificate.NotAfter)
             {
-                troubles.Add((new StatusPlace(service, host.Name), $"the certificate of {of} has expired: kbr apply renews it"));
+                troubles.Add((place, $"the certificate of {of} has expired: kbr apply renews it"));
+            }
+
+            if (served == ServedTls.Without)
+            {
+                troubles.Add((place, $"{of} serves no TLS"));
+            }
+            else if (!served.Certificate.IsEmpty && !served.Certificate.Span.SequenceEqual(certificate.Encoded.Span))
+            {
+                troubles.Add((place, $"{of} serves another certificate than its file: kbr apply loads it"));
             }
 
             if (first is null || certificate.NotAfter < first.Value.At)
@@ -66,6 +69,31 @@ internal sealed partial class StatusJudgement
             {
                 Places = [.. troubles.Select(one => one.Place)],
             };
+    }
+
+    // Of each host that could be read, that of the file and what is served; null where it has none.
+    private IEnumerable<(StatusPlace Place, X509Certificate? Certificate, ServedTls Served)> Certificates
+    {
+        get
+        {
+            if (_topology.Tls is null)
+            {
+                yield break;
+            }
+
+            foreach (var host in All)
+            {
+                if (Of(host) is { } snapshot)
+                {
+                    var service = _topology.Members.Contains(host) ? StatusReads.Patroni : StatusReads.PgBouncer;
+                    yield return (
+                        new StatusPlace(service, host.Name),
+                        X509Certificate.Find(snapshot.Get(_reads.Certificate(host))?.Text ?? ""),
+                        snapshot.Get(_reads.Served(host))
+                    );
+                }
+            }
+        }
     }
 
     private (long Streams, long Encrypted) Streams()

@@ -5,6 +5,7 @@ using KeyBuzz.Reconciler.PostgresHa.Restore;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.Backup.Restore;
+using KeyBuzz.Reconciler.Providers.Certificate;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
@@ -69,6 +70,10 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
                 ? $"{topology.Directories.Configuration}/{TlsSettings.FileName}"
                 : $"{topology.BaseDirectory}/pgbouncer/{TlsSettings.FileName}"
         );
+
+    /// <summary>What the service on a host serves.</summary>
+    public TlsRead Served(Host host) =>
+        new(host.Address, topology.Members.Contains(host) ? topology.Ports.Postgres : topology.PgBouncer.Port);
 
     /// <summary>The archiver of WAL, whose times count from now; a replica's archives nothing.</summary>
     public SqlRead Archiver => ArchivedWal.Read(topology);
@@ -160,6 +165,7 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
         if (topology.Tls is not null)
         {
             reads.Add(Certificate(host));
+            reads.Add(Served(host));
             if (topology.Members.Contains(host))
             {
                 reads.Add(EncryptedStreams);

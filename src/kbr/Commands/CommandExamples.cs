@@ -123,6 +123,7 @@ internal static class CommandExamples
             new("kbr connect --print", "print the connection strings for applications"),
             new("kbr connect --ca", "print the certificate that applications verify the servers by"),
         ],
+        ["kbr check tls"] = [new("kbr check tls", "show protocol, cipher and certificate of each port")],
         ["kbr members"] = [new("kbr members", "list the members with their role, lag and version")],
         ["kbr logs"] =
         [

@@ -227,6 +227,7 @@ public sealed class CommandLineTests : LocalCluster
                         ["status"],
                         ["check"],
                         ["check", "--ports"],
+                        ["check", "tls"],
                         ["graph"],
                         ["switchover"],
                         ["restart"],

@@ -130,11 +130,7 @@ internal sealed class TlsTests : BlueprintFixture
 
         var result = ProviderBench.Shell($"file={Folder}/.kbr.patroni.yml.123456; {ours} exit 0");
         Assert.That(result.ExitCode == 0, Is.EqualTo(allowed), result.Error);
-        Assert.That(
-            allowed || result.Error.Contains("apply tls: offered first", StringComparison.Ordinal),
-            Is.True,
-            result.Error
-        );
+        Assert.That(allowed || result.Error.Contains("apply tls: offered first", StringComparison.Ordinal), Is.True, result.Error);
     }
 
     [TestCase("server_tls_ca_file = /etc/pgbouncer/ca.crt\n", false)]
@@ -188,6 +184,8 @@ internal sealed class TlsTests : BlueprintFixture
     [TestCase("{ hops: required }", 1, "", StatusVerdict.NotOk, "1 replicas stream without TLS; first expiry ")]
     [TestCase("{ hops: required }", 2, "", StatusVerdict.Ok, "2 of 2 replicas stream with TLS")]
     [TestCase("offered", 2, "haproxy-02", StatusVerdict.NotOk, "pgbouncer on haproxy-02 has no certificate")]
+    [TestCase("offered", 2, "another", StatusVerdict.NotOk, "patroni on db-master-01 serves another certificate than its file: kbr apply")]
+    [TestCase("offered", 2, "none", StatusVerdict.NotOk, "patroni on db-master-01 serves no TLS; first expiry ")]
     [TestCase("{ validity: 1h }", 2, "expired", StatusVerdict.NotOk, "the certificate of patroni on db-master-01 has expired: kbr apply")]
     public void Status_says_the_first_expiry_and_what_is_without_TLS(
         string tls,
@@ -223,6 +221,18 @@ internal sealed class TlsTests : BlueprintFixture
                     if (host == topology.Members[0])
                     {
                         answers.Add((reads.EncryptedStreams, new SqlAnswer($"[{{\"streams\": 2, \"encrypted\": {encrypted}}}]", "")));
+                        var other = X509Certificate.Find(authority.Issue("other", ["other"], now, topology.Tls!.Validity))!.Encoded;
+                        answers.Add(
+                            (
+                                reads.Served(host),
+                                damaged switch
+                                {
+                                    "another" => new ServedTls("TLSv1.2", "", other),
+                                    "none" => ServedTls.Without,
+                                    _ => new ServedTls("TLSv1.2", "", X509Certificate.Find(text)!.Encoded),
+                                }
+                            )
+                        );
                         answers.Add((new ClockRead(), new ClockState(true, "chrony", damaged == "expired" ? now.AddMinutes(40) : now)));
                     }
 
@@ -255,6 +265,21 @@ internal sealed class TlsTests : BlueprintFixture
         Environment.Remove("TLS_AUTHORITY");
         Assert.That(OnlyError(With("tls: offered")), Does.Contain("TLS_AUTHORITY has no value"));
         Assert.DoesNotThrow(() => Load(With("tls: off")));
+    }
+
+    [Test]
+    public void While_an_authority_is_replaced_both_are_trusted_and_the_first_one_signs()
+    {
+        var next = CertificateAuthority.Read(CertificateAuthority.Create("next", TimeProvider.System.GetUtcNow()), out _)!.Certificate.Pem;
+        System.IO.File.WriteAllText(Path.Combine(Folder, "next.crt"), next);
+        System.IO.File.WriteAllText(Path.Combine(Folder, "none.crt"), "nothing");
+        var yaml = With("tls: { also_trust: [next.crt] }");
+        var own = CertificateAuthority.Read(Authority, out _)!.Certificate.Pem;
+
+        Assert.That(Content(yaml, "config_file.patroni-authority@db-slave-01"), Is.EqualTo(own + next));
+        Assert.That(Content(yaml, "config_file.pgbouncer-authority@haproxy-01"), Is.EqualTo(own + next));
+        Assert.That(Find(yaml, "certificate.patroni@db-slave-01").Spec.Text("authority")!.Reveal(), Is.EqualTo(Authority));
+        Assert.That(OnlyError(With("tls: { also_trust: none.crt }")), Does.Contain("has no certificate of an authority"));
     }
 
     [Test]

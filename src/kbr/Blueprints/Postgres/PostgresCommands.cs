@@ -40,6 +40,9 @@ internal sealed class PostgresCommands : IBlueprintCommands
         ];
 
     /// <inheritdoc />
+    public IEnumerable<Command> Checks(SessionContext context) => [CheckTlsCommand.Create(context)];
+
+    /// <inheritdoc />
     public IClusterInit Init { get; } = new PostgresInit();
 
     /// <inheritdoc />
