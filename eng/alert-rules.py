@@ -36,6 +36,7 @@ postgres:
   haproxy: {{ metrics: true, image: "registry.example.com/kbr/haproxy:3{DIGEST}" }}
   pgbouncer: {{ image: "registry.example.com/kbr/pgbouncer:1{DIGEST}", max_db_connections: 40 }}
   monitoring: {{ image: "registry.example.com/kbr/monitoring:2{DIGEST}", exporters: [postgres, pgbouncer, node] }}
+  tls: offered
   backup:
     repositories:
       - {{ s3: {{ endpoint: "s3.example.com:443", bucket: kbr }} }}
@@ -100,6 +101,7 @@ def healthy(minutes):
             of_host("settings_refused", member): constant(0),
             of_host("pending_restart", member): constant(0),
             of_host("oom_kills", member): constant(5),
+            of_host("certificate_end_timestamp_seconds", member, ',service="patroni"'): constant(10_000_000),
             of_host("unit_restarts", member, ',unit="patroni"'): constant(0),
         }
         series |= {
@@ -181,6 +183,7 @@ FAULTS = {
     "KbrOutOfMemory": ({of_host("oom_kills"): then(5, 6)}, 11, 1),
     "KbrChangeFailed": ({status("last_change_failed"): then(0, 1)}, 26, 1),
     "KbrDriftFound": ({DRIFT: then(0, 2)}, 131, 1),
+    "KbrCertificateExpires": ({of_host("certificate_end_timestamp_seconds", "db-1", ',service="patroni"'): then(10_000_000, 600)}, 21, 1),
     "KbrArchiveBehind": ({check("archive"): then(0, 1)}, 21, 1),
     "KbrBackupOld": ({check("backup"): then(0, 1)}, 26, 1),
     "KbrProofFailed": ({check("proof"): then(0, 1)}, 26, 1),

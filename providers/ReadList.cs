@@ -1,5 +1,6 @@
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Backup;
+using KeyBuzz.Reconciler.Providers.Certificate;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
@@ -32,6 +33,7 @@ public static class ReadList
             RecordsRead.Kind,
             HistoryRead.Kind,
             HttpRead.Kind,
+            TlsRead.Kind,
             ContainerExec.Of([
                 .. ConsensusStores.Known.ReadKinds,
                 BackupTools.Default.ReadKind,

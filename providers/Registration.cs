@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.Ballast;
+using KeyBuzz.Reconciler.Providers.Certificate;
 using KeyBuzz.Reconciler.Providers.ConfigFile;
 using KeyBuzz.Reconciler.Providers.Container;
 using KeyBuzz.Reconciler.Providers.Database;
@@ -34,6 +35,7 @@ public static class Registration
         services.AddSingleton<IResourceProvider>(_ => new DirectoryProvider());
         services.AddSingleton<IResourceProvider>(_ => new BallastProvider());
         services.AddSingleton<IResourceProvider>(_ => new ConfigFileProvider());
+        services.AddSingleton<IResourceProvider>(all => new CertificateProvider(all.GetRequiredService<TimeProvider>()));
         services.AddSingleton<IResourceProvider>(_ => new ImageProvider());
         services.AddSingleton<IResourceProvider>(_ => new ContainerProvider());
         services.AddSingleton<IResourceProvider>(_ => new SystemdUnitProvider());

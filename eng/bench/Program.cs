@@ -145,6 +145,7 @@ internal sealed class BenchRun(Cluster cluster)
     private static ServiceProvider Services()
     {
         var services = new ServiceCollection();
+        services.AddSingleton(TimeProvider.System);
         Registration.AddProviders(services);
         return services.BuildServiceProvider();
     }

@@ -192,6 +192,7 @@ internal sealed partial class SoakLab
     private (PostgresTopology Model, string Credentials) Load()
     {
         var services = new ServiceCollection();
+        services.AddSingleton(TimeProvider.System);
         Registration.AddProviders(services);
         using var container = services.BuildServiceProvider();
         var environment = Environment
@@ -204,7 +205,7 @@ internal sealed partial class SoakLab
                 [.. container.GetServices<IResourceProvider>()],
                 container.GetRequiredService<IPreconditionChecks>().Kinds,
                 new SshSection(),
-                [new PostgresBlueprint()]
+                [new PostgresBlueprint(TimeProvider.System)]
             ),
             environment
         );

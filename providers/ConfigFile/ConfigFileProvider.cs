@@ -226,8 +226,9 @@ public sealed class ConfigFileProvider : IHostResourceProvider, IReplaceable, IL
         return script with { Deadline = script.Deadline + TimeSpan.FromSeconds(spec.ConfirmTimeout) };
     }
 
-    // A process that refuses the file has no note of it. Where the process is replaced next, that is no failure.
-    private static string RenderReload(ConfigFileSpec spec, ProcessReference process, LoadedMarker marker, int refused) =>
+    /// <summary>Shell that makes the process load the file of <c>$path</c>, and notes it. A process that refuses the file has no note of
+    /// it. Where the process is replaced next, that is no failure.</summary>
+    internal static string RenderReload(ConfigFileSpec spec, ProcessReference process, LoadedMarker marker, int refused) =>
         $$"""
             umask 077
             {{process.RenderInstance()}}

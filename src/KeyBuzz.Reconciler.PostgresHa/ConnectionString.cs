@@ -11,6 +11,9 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 /// <param name="User">The user.</param>
 public sealed record ConnectionString(string Name, ImmutableArray<string> Hosts, int Port, string Database, string User)
 {
+    /// <summary>The file that the client verifies the server by; null where the server has no TLS.</summary>
+    public string? AuthorityFile { get; init; }
+
     /// <summary>The connection strings of a user.</summary>
     public static ImmutableArray<ConnectionString> Of(PostgresTopology topology, PostgresUser user)
     {
@@ -18,14 +21,15 @@ public sealed record ConnectionString(string Name, ImmutableArray<string> Hosts,
         ArgumentNullException.ThrowIfNull(user);
         var (entry, database) = (topology.Entry, topology.ApplicationDatabase);
         var isPooled = database.Pooled && topology.PooledUsers.Any(pooled => pooled.Name == user.Name);
+        var authority = topology.Tls is null ? null : TlsSettings.ClientFileOf(topology.Scope);
         return
         [
-            new("read-write", entry.Addresses, entry.Port, database.Name, user.Name),
+            new("read-write", entry.Addresses, entry.Port, database.Name, user.Name) { AuthorityFile = authority },
             .. isPooled
-                ? [new("pooled", entry.Addresses, entry.PooledPort, database.Name, user.Name)]
+                ? [new("pooled", entry.Addresses, entry.PooledPort, database.Name, user.Name) { AuthorityFile = authority }]
                 : ImmutableArray<ConnectionString>.Empty,
             .. topology.Haproxy.ReadPort is { } reads
-                ? [new("reads", entry.Addresses, reads, database.Name, user.Name)]
+                ? [new("reads", entry.Addresses, reads, database.Name, user.Name) { AuthorityFile = authority }]
                 : ImmutableArray<ConnectionString>.Empty,
         ];
     }
@@ -39,6 +43,7 @@ public sealed record ConnectionString(string Name, ImmutableArray<string> Hosts,
                 string.Create(CultureInfo.InvariantCulture, $"port={Port}"),
                 $"dbname={Quoted(Database)}",
                 $"user={Quoted(User)}",
+                .. AuthorityFile is { } file ? ["sslmode=verify-full", $"sslrootcert={Quoted(file)}"] : Array.Empty<string>(),
                 .. Hosts.Length > 1 && Name != "reads" ? ["target_session_attrs=read-write"] : Array.Empty<string>(),
             ]
         );

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Backups;
 using KeyBuzz.Reconciler.PostgresHa.Restore;
@@ -118,6 +119,27 @@ internal sealed class HostResources(
 
         var image = factory.Make("image", "patroni", member.Name, section.Place("image"), topology.Image.Attributes);
         yield return image;
+        ImmutableArray<Resource> tls =
+        [
+            .. TlsFiles(
+                member,
+                PostgresTopology.PatroniContainer,
+                at,
+                directories.Configuration,
+                owner,
+                group,
+                TlsSteps.ReloadPostgres(directories.DataDirectory),
+                topology.Ports.Postgres,
+                reloadsAuthority: false,
+                "localhost",
+                "127.0.0.1"
+            ),
+        ];
+        foreach (var one in tls)
+        {
+            yield return one;
+        }
+
         var (text, tag) = PatroniFile.Render(topology, verifier, member);
         var file = factory.Make(
             "config_file",
@@ -129,14 +151,14 @@ internal sealed class HostResources(
             ("owner", owner),
             ("group", group),
             ("mode", "0600"),
-            ("validate", CheckImage()),
+            ("validate", TlsSteps.Check(topology, "patroni.yml", PatroniFile.TlsOn) + CheckImage()),
             ("reload", IfManaged(PostgresTopology.PatroniContainer, PatroniReload.Command)),
             ("loaded_by", $"container:{PostgresTopology.PatroniContainer}"),
             ("reload_confirm", IfManaged(PostgresTopology.PatroniContainer, PatroniReload.Confirm(tag))),
             ("confirm_timeout", PatroniReload.Timeout(topology))
         ) with
         {
-            Requires = [image.Address],
+            Requires = [image.Address, .. tls.Select(one => one.Address)],
             AfterRemovalOf = FormerMembers(others),
         };
         yield return file;
@@ -525,14 +547,33 @@ internal sealed class HostResources(
         );
         var image = factory.Make("image", "pgbouncer", proxy.Name, at, settings.Image.Attributes);
         yield return image;
+        ImmutableArray<Resource> tls =
+        [
+            .. TlsFiles(
+                proxy,
+                PostgresTopology.PgBouncerContainer,
+                at,
+                directory,
+                owner,
+                group,
+                PgBouncerFiles.Reload(PostgresTopology.PgBouncerContainer, settings),
+                settings.Port,
+                reloadsAuthority: true
+            ),
+        ];
+        foreach (var one in tls)
+        {
+            yield return one;
+        }
+
         var file = File(
             "pgbouncer",
             "pgbouncer.ini",
             SecretText.Plain(PgBouncerFiles.Render(topology, proxy)),
-            ("validate", PgBouncerFiles.Check(settings))
+            ("validate", TlsSteps.Check(topology, "pgbouncer.ini", "client_tls_cert_file") + PgBouncerFiles.Check(settings))
         ) with
         {
-            Requires = [image.Address],
+            Requires = [image.Address, .. tls.Select(one => one.Address)],
         };
         // PostgreSQL has a new password first: the other way round PgBouncer could open no connection for those who are there already.
         var users = File(
@@ -704,6 +745,58 @@ internal sealed class HostResources(
             s_keepalivedStopTimeout,
             PostgresSection.VirtualKey,
             KeepalivedFiles.Release(held)
+        );
+    }
+
+    // Beside the configuration of the service, which its container has mounted: TLS is turned on without another container.
+    private IEnumerable<Resource> TlsFiles(
+        Host host,
+        string container,
+        SourceLocation at,
+        string directory,
+        string owner,
+        string group,
+        string reload,
+        int port,
+        bool reloadsAuthority,
+        params string[] loopback
+    )
+    {
+        if (topology.Tls is not { } tls)
+        {
+            yield break;
+        }
+
+        yield return factory.Make(
+            TlsSettings.ResourceType,
+            container,
+            host.Name,
+            at,
+            ("path", $"{directory}/{TlsSettings.FileName}"),
+            ("authority", tls.Authority),
+            ("subject", host.Name),
+            ("names", ResourceFactory.List(TlsSettings.NamesOf(topology, host).AddRange(loopback))),
+            ("validity", (long)tls.Validity.TotalSeconds),
+            ("renew_before", (long)tls.RenewBefore.TotalSeconds),
+            ("owner", owner),
+            ("group", group),
+            ("reload", IfManaged(container, reload)),
+            ("loaded_by", $"container:{container}"),
+            ("address", host.Address),
+            ("port", (long)port)
+        );
+        yield return factory.Make(
+            "config_file",
+            container + "-authority",
+            host.Name,
+            at,
+            ("path", $"{directory}/{TlsSettings.AuthorityFileName}"),
+            ("content", SecretText.Plain(tls.AuthorityCertificate)),
+            ("owner", owner),
+            ("group", group),
+            ("mode", "0644"),
+            ("reload", reloadsAuthority ? IfManaged(container, reload) : null),
+            ("loaded_by", reloadsAuthority ? $"container:{container}" : null)
         );
     }
 

@@ -18,6 +18,16 @@ public static class OpenAccess
                 + $"closes it)";
         }
 
+        if (topology.Tls is null)
+        {
+            yield return "Open: PostgreSQL and PgBouncer without TLS: who reads the network reads the data (tls: offered turns it on)";
+        }
+        else if (!topology.Tls.HopsRequired)
+        {
+            yield return "Open: connections between the cluster's parts use TLS where it is offered, unverified "
+                + "(tls: { hops: required } verifies it)";
+        }
+
         if (topology.Haproxy.StatisticsLogin is null)
         {
             yield return $"Open: HAProxy's statistics, without a login, on port {topology.Haproxy.StatsPort} of each proxy "

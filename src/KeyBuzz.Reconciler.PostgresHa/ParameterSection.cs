@@ -6,7 +6,7 @@ using KeyBuzz.Reconciler.Providers.PatroniConfig;
 namespace KeyBuzz.Reconciler.PostgresHa;
 
 /// <summary>Reads <c>parameters</c>: names in any case, values that PostgreSQL of the wanted version takes and Patroni passes on.</summary>
-internal sealed class ParameterSection(int version, Findings findings, bool isArchiving = false)
+internal sealed class ParameterSection(int version, Findings findings, bool isArchiving = false, bool hasTls = false)
 {
     private const string Patroni = "kbr or Patroni sets it";
     private const string Replicas = "Patroni sets it on replicas only, from its recovery_conf";
@@ -124,6 +124,10 @@ internal sealed class ParameterSection(int version, Findings findings, bool isAr
                 "kbr sets it: 'backup' archives WAL to its repositories",
                 "remove it, or remove 'backup'"
             );
+        }
+        else if (hasTls && (name == "ssl" || name.StartsWith("ssl_", StringComparison.Ordinal)))
+        {
+            findings.Error($"the parameter '{name}' cannot be set here", key.At, "kbr sets TLS: 'tls'", "remove it, or 'tls'");
         }
         else if (value is not YamlScalar { IsNull: false } scalar || scalar.Value.Any(char.IsControl))
         {

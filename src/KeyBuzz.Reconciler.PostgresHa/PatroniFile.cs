@@ -18,6 +18,12 @@ internal static class PatroniFile
     /// <summary>Its directory in the container.</summary>
     public const string Directory = "/etc/patroni";
 
+    /// <summary>The line by which PostgreSQL offers TLS.</summary>
+    public const string TlsOn = "ssl: 'on'";
+
+    /// <summary>The kind of rule that refuses a connection without TLS.</summary>
+    public const string TlsOnly = "hostssl";
+
     /// <summary>The user that PostgreSQL runs as in the image; the local socket lets it in as the superuser.</summary>
     private const string SystemUser = "postgres";
 
@@ -59,12 +65,12 @@ internal static class PatroniFile
               authentication:
                 superuser:
                   username: {Quoted(topology.Superuser.Name)}
-                  password: {ConfigText.Quoted(topology.Superuser.Password)}
+                  password: {ConfigText.Quoted(topology.Superuser.Password)}{Verified(topology)}
                 replication:
                   username: {Quoted(topology.Replication.Name)}
-                  password: {ConfigText.Quoted(topology.Replication.Password)}
+                  password: {ConfigText.Quoted(topology.Replication.Password)}{Verified(topology)}
               parameters:
-                unix_socket_directories: {Quoted(PostgresTopology.PostgresSocketDirectory)}
+                unix_socket_directories: {Quoted(PostgresTopology.PostgresSocketDirectory)}{Tls(topology)}
               pg_hba:{Lines(AccessRules(topology))}
               pg_ident:
                 - {Quoted($"{Map} {SystemUser} {InAccessRule(topology.Superuser.Name)}")}
@@ -83,6 +89,28 @@ internal static class PatroniFile
 
             """
         );
+
+    // One file, so that certificate and key are replaced at once. It is each member's own, so it is not in the dynamic configuration.
+    private static string Tls(PostgresTopology topology) =>
+        topology.Tls is null
+            ? ""
+            : $"""
+
+                    {TlsOn}
+                    ssl_cert_file: {Quoted($"{Directory}/{TlsSettings.FileName}")}
+                    ssl_key_file: {Quoted($"{Directory}/{TlsSettings.FileName}")}
+                    ssl_min_protocol_version: 'TLSv1.2'
+                """;
+
+    // Without it libpq uses TLS where the other member offers it. Addresses in certificates are known to libpq since 15.
+    private static string Verified(PostgresTopology topology) =>
+        topology.Tls is not { HopsRequired: true }
+            ? ""
+            : $"""
+
+                      sslmode: {(topology.Version < 15 ? "verify-ca" : "verify-full")}
+                      sslrootcert: {Quoted($"{Directory}/{TlsSettings.AuthorityFileName}")}
+                """;
 
     // Patroni's own default is left out, as in files that were written before there was a choice.
     private static string Namespace(PostgresTopology topology) =>
@@ -158,11 +186,12 @@ internal static class PatroniFile
         yield return $"local all all peer map={Map}";
         yield return "host all all 127.0.0.1/32 scram-sha-256";
         yield return $"host replication {replication} 127.0.0.1/32 scram-sha-256";
+        var hop = topology.Tls is { HopsRequired: true } ? TlsOnly : "host";
         foreach (var member in topology.Members)
         {
-            yield return $"host replication {replication} {Single(member.Address)} scram-sha-256";
+            yield return $"{hop} replication {replication} {Single(member.Address)} scram-sha-256";
             // pg_rewind connects as the superuser.
-            yield return $"host all {superuser} {Single(member.Address)} scram-sha-256";
+            yield return $"{hop} all {superuser} {Single(member.Address)} scram-sha-256";
         }
 
         if (topology.SuperuserLogin == SuperuserLogin.Members)

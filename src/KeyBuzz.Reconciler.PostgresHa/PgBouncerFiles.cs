@@ -10,7 +10,10 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 internal static class PgBouncerFiles
 {
     /// <summary>The name of pgbouncer.ini in the container.</summary>
-    public const string Path = "/etc/pgbouncer/pgbouncer.ini";
+    public const string Path = Folder + "/pgbouncer.ini";
+
+    /// <summary>Its directory in the container.</summary>
+    public const string Folder = "/etc/pgbouncer";
 
     /// <summary>The name of userlist.txt in the container.</summary>
     private const string UserList = "/etc/pgbouncer/userlist.txt";
@@ -121,10 +124,27 @@ internal static class PgBouncerFiles
             reserve_pool_timeout = {settings.ReservePoolTimeout}
             max_db_connections = {settings.MaxDatabaseConnections}
             max_user_connections = {settings.MaxUserConnections}
-            {Lines(settings.Settings)}
+            {Tls(topology)}{Lines(settings.Settings)}
             """
         );
     }
+
+    // Its own defaults: servers by TLS where they offer it, and TLS 1.2 at least. Without an authority for certificates of clients, which
+    // are optional, it takes none of it.
+    private static string Tls(PostgresTopology topology) =>
+        topology.Tls is not { } tls
+            ? ""
+            : $"""
+                client_tls_sslmode = prefer
+                client_tls_cert_file = {Folder}/{TlsSettings.FileName}
+                client_tls_key_file = {Folder}/{TlsSettings.FileName}
+                client_tls_ca_file = {Folder}/{TlsSettings.AuthorityFileName}
+                {(
+                    tls.HopsRequired
+                        ? $"server_tls_sslmode = verify-full\nserver_tls_ca_file = {Folder}/{TlsSettings.AuthorityFileName}\n"
+                        : ""
+                )}
+                """;
 
     // Those of kbr in their order, each with the declared value where there is one, and then the other declared ones.
     private static string Lines(ImmutableSortedDictionary<string, string> declared) =>

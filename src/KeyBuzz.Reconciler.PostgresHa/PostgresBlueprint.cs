@@ -4,6 +4,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Monitoring;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
+using KeyBuzz.Reconciler.Providers.Certificate;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Resources;
@@ -12,11 +13,13 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 
 /// <summary>The <c>postgres</c> section: a PostgreSQL cluster under Patroni, with HAProxy and PgBouncer in front of it.</summary>
 /// <param name="stores">The consensus stores to choose from.</param>
-public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
+/// <param name="time">The clock.</param>
+public sealed class PostgresBlueprint(ConsensusStores stores, TimeProvider time) : IBlueprint
 {
     /// <summary>The section with the consensus stores that kbr knows.</summary>
-    public PostgresBlueprint()
-        : this(ConsensusStores.Known) { }
+    /// <param name="time">The clock.</param>
+    public PostgresBlueprint(TimeProvider time)
+        : this(ConsensusStores.Known, time) { }
 
     /// <summary>The member that the section stands for alone, with the proxies; null for all members. For a recovery.</summary>
     public string? Only { get; init; }
@@ -145,6 +148,14 @@ public sealed class PostgresBlueprint(ConsensusStores stores) : IBlueprint
             {
                 yield return one;
             }
+        }
+
+        if (TlsSection.NeedsOwnAuthority(section))
+        {
+            yield return new CredentialNeeded(
+                PostgresCredentials.TlsAuthority,
+                CertificateAuthority.Create($"kbr {cluster}", time.GetUtcNow())
+            );
         }
 
         // The keys of an S3 server are given by it.

@@ -13,6 +13,9 @@ internal static class PostgresCredentials
     public const string PoolerStatisticsPassword = "PGBOUNCER_STATS_PASS";
     public const string MonitoringPassword = "MONITORING_PASS";
 
+    /// <summary>The authority that kbr makes, with its private key.</summary>
+    public const string TlsAuthority = "TLS_AUTHORITY";
+
     public static readonly CredentialNeeded Scope = new(ScopeName);
     public static readonly CredentialNeeded Superuser = new("POSTGRES_SUPERUSER", "kb_admin");
     public static readonly CredentialNeeded Replication = new("POSTGRES_REPL_USER", "kb_repl");

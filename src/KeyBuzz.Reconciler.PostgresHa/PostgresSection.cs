@@ -79,7 +79,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var times = dynamic.Times();
         var synchronous = dynamic.Synchronous();
         var haproxy = new HaproxySection(section, values).Read(balancer);
-        var pgbouncer = new PgBouncerSection(section, _findings, values).Read();
+        var tls = new TlsSection(section, context).Read();
+        var pgbouncer = new PgBouncerSection(section, _findings, values).Read(hasTls: tls is not null);
         var rest = accounts.Credentials(PostgresCredentials.Rest, PostgresCredentials.RestPassword);
         var backups = new BackupSection(section, context, values);
         var settings = store.Read(section, new StoreContext(scope, members, volume.MountPoint, PatroniFile.Directory, values.Password));
@@ -124,7 +125,8 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
                 synchronous,
                 members,
                 databases,
-                backup is null ? null : BackupSection.ArchiveCommand(scope, stopTimeout)
+                backup is null ? null : BackupSection.ArchiveCommand(scope, stopTimeout),
+                hasTls: tls is not null
             ),
             Superuser = superuser,
             SuperuserLogin = section.Choice(
@@ -165,6 +167,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
                 ),
             PgBouncer = pgbouncer ?? new PgBouncerSettings(ServiceImage.None, 999, 999, 6433, "transaction", 1, 1, 1, 1, 1, 1, 1),
             Monitoring = monitoring,
+            Tls = tls,
             Health = Health(),
             Switchover = Switchover(),
             Backup = backup,

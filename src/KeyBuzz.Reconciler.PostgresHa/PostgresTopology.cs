@@ -186,6 +186,9 @@ public sealed record PostgresTopology
     /// <summary>The exporters and Prometheus; null for none.</summary>
     public MonitoringSettings? Monitoring { get; init; }
 
+    /// <summary>How the cluster speaks TLS; null where it does not.</summary>
+    public TlsSettings? Tls { get; init; }
+
     /// <summary>The health limits.</summary>
     public required HealthBounds Health { get; init; }
 

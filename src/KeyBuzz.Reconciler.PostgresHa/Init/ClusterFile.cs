@@ -121,6 +121,12 @@ public static class ClusterFile
         Line("  dynamic: { ttl: 30, loop_wait: 10, retry_timeout: 10, maximum_lag_on_failover: 1MiB }");
         Line("  # true: no acknowledged write is lost in a failover; each commit waits for a replica.");
         Line("  synchronous: false");
+        if (made.Found is null)
+        {
+            Line("  # Clients that ask for TLS get it (docs/tls.md). kbr init --credentials makes the authority.");
+            Line("  tls: offered");
+        }
+
         Line("  parameters:");
         Line($"    max_connections: {MaxConnections.ToString(CultureInfo.InvariantCulture)}");
         Line("    shared_buffers: 256MB");

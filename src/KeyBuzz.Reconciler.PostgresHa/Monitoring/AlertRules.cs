@@ -300,6 +300,19 @@ public static class AlertRules
                 false,
                 $"hosts of {topology.Scope} were changed by hand: kbr drift"
             ),
+            // kbr apply has had half of the time in which it renews.
+            .. topology.Tls is not { } tls
+                ? Array.Empty<AlertRule>()
+                :
+                [
+                    new(
+                        "KbrCertificateExpires",
+                        $"{Metric("certificate_end_timestamp_seconds")} - time() < {Number((long)tls.RenewBefore.TotalSeconds / 2)}",
+                        "10m",
+                        false,
+                        "the certificate of {{ $labels.service }} on {{ $labels.host }} was not renewed: kbr apply"
+                    ),
+                ],
             .. topology.Backup is null
                 ? Array.Empty<AlertRule>()
                 :

@@ -83,12 +83,14 @@ internal sealed class DynamicSection(SectionReader section, Findings findings, S
     /// <param name="members">The members.</param>
     /// <param name="databases">The databases.</param>
     /// <param name="archiveCommand">The command that archives WAL; null where none is archived by kbr.</param>
+    /// <param name="hasTls">Whether kbr sets PostgreSQL's TLS.</param>
     public ImmutableSortedDictionary<string, string> Settings(
         FailoverTimes times,
         SynchronousMode synchronous,
         ImmutableArray<Host> members,
         ImmutableArray<PostgresDatabase> databases,
-        string? archiveCommand
+        string? archiveCommand,
+        bool hasTls
     )
     {
         var own = section.Section("dynamic");
@@ -134,7 +136,7 @@ internal sealed class DynamicSection(SectionReader section, Findings findings, S
         }
 
         var version = PostgresSection.VersionIn(section.Find(PostgresSection.VersionKey));
-        var parameters = new ParameterSection(version, findings, isArchiving: archiveCommand is not null);
+        var parameters = new ParameterSection(version, findings, isArchiving: archiveCommand is not null, hasTls);
         foreach (var (key, value) in section.Section("parameters").Map.Entries)
         {
             if (parameters.Read(key, value) is var (name, text))

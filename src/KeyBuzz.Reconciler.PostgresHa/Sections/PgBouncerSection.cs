@@ -7,7 +7,8 @@ namespace KeyBuzz.Reconciler.PostgresHa.Sections;
 internal sealed class PgBouncerSection(SectionReader section, Findings findings, SectionValues values)
 {
     /// <summary>The settings; null without a usable image.</summary>
-    public PgBouncerSettings? Read()
+    /// <param name="hasTls">Whether kbr sets PgBouncer's TLS.</param>
+    public PgBouncerSettings? Read(bool hasTls)
     {
         var own = section.Section("pgbouncer").Allow(PostgresSchema.PgBouncer);
         var settings = new PgBouncerSettings(
@@ -25,13 +26,13 @@ internal sealed class PgBouncerSection(SectionReader section, Findings findings,
             own.Integer("max_user_connections", 50)
         )
         {
-            Settings = Further(own.Section("settings")),
+            Settings = Further(own.Section("settings"), hasTls),
         };
         return values.Image(own) is { } image ? settings with { Image = image } : null;
     }
 
     // PgBouncer itself says which values it takes, before the file is used; a name is known here already.
-    private ImmutableSortedDictionary<string, string> Further(SectionReader own)
+    private ImmutableSortedDictionary<string, string> Further(SectionReader own, bool hasTls)
     {
         var settings = ImmutableSortedDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
         foreach (var (key, value) in own.Map.Entries)
@@ -39,6 +40,16 @@ internal sealed class PgBouncerSection(SectionReader section, Findings findings,
             if (PgBouncerNames.Owned.GetValueOrDefault(key.Value) is { } from)
             {
                 findings.Error($"'{key.Value}' is not set in pgbouncer.settings", key.At, $"kbr sets it from {from}", "remove it");
+            }
+            else if (
+                hasTls
+                && (
+                    key.Value.StartsWith("client_tls", StringComparison.Ordinal)
+                    || key.Value.StartsWith("server_tls", StringComparison.Ordinal)
+                )
+            )
+            {
+                findings.Error($"'{key.Value}' is not set in pgbouncer.settings", key.At, "kbr sets it from 'tls'", "remove it, or 'tls'");
             }
             else if (
                 key.Value.Length == 0

@@ -229,6 +229,36 @@ internal static class PostgresSchema
         Boolean("strict", "Whether no write is committed while no replica streams.", "false"),
     ]);
 
+    /// <summary>The keys of <c>tls.authority</c>.</summary>
+    public static readonly SectionSchema TlsAuthority = new([
+        Word("certificate", "A local PEM file with the authority's certificate.") with
+        {
+            Required = true,
+            Example = "credentials/ca.crt",
+        },
+        Word("key", "A local PEM file with its ECDSA key, mode 0600; it goes to no host.") with
+        {
+            Required = true,
+            Example = "credentials/ca.key",
+        },
+    ]);
+
+    /// <summary>The keys of <c>tls</c>.</summary>
+    public static readonly SectionSchema Tls = new([
+        Word("mode", "off, or offered: clients that ask for TLS get it.", TlsSection.OfferedMode) with
+        {
+            Choices = [TlsSection.OffMode, TlsSection.OfferedMode],
+        },
+        Word("hops", "Whether the cluster's own parts use TLS where it is offered, or refuse and verify.", "preferred") with
+        {
+            Choices = ["preferred", "required"],
+        },
+        Duration("validity", "How long a certificate is valid.", "2160h"),
+        Duration("renew_before", "How long before its end a certificate is renewed; default: a third of its validity."),
+        Section(TlsSection.AuthorityKey, "An authority of your own; default: kbr's, in the credentials file.", TlsAuthority),
+        Words(TlsSection.TrustKey, "Local PEM files with the certificates of other authorities to trust, while one replaces the other."),
+    ]);
+
     /// <summary>The keys of <c>dynamic</c>.</summary>
     public static readonly SectionSchema Dynamic = new([
         Integer("ttl", "Seconds after which a silent leader is replaced; 20 at least.", "30"),
@@ -502,6 +532,11 @@ internal static class PostgresSchema
         Words("networks", "Networks beside the proxies that may log in directly.") with
         {
             Example = "[10.0.0.0/16]",
+        },
+        Word(TlsSection.Key, "TLS of PostgreSQL and PgBouncer: off, offered, or a map.", TlsSection.OffMode) with
+        {
+            Or = [ValueForm.Section],
+            Section = Tls,
         },
         Section("dynamic", "Patroni's dynamic configuration.", Dynamic),
         new("parameters", ValueForm.Values, "PostgreSQL's parameters, by their own names. A change that needs a restart restarts in turn.")

@@ -324,6 +324,20 @@ internal sealed partial class StatusJudgement
             );
         }
 
+        foreach (var (place, certificate, _) in Certificates)
+        {
+            if (certificate is not null)
+            {
+                yield return new StatusMeasure(
+                    "certificate_end_timestamp_seconds",
+                    "When the certificate expires, in seconds since 1970.",
+                    certificate.NotAfter.ToUnixTimeSeconds(),
+                    ("host", place.Host),
+                    ("service", place.Service)
+                );
+            }
+        }
+
         foreach (var (place, count, _) in Restarts)
         {
             yield return new StatusMeasure(

@@ -54,6 +54,11 @@ internal sealed partial class StatusJudgement
             items.Add(VectorOnReplica(vector) with { Topic = StatusTopic.Extensions });
         }
 
+        if (Tls() is { } tls)
+        {
+            items.Add(tls with { Topic = StatusTopic.Outlook });
+        }
+
         items.AddRange(Outlook(history).Select(item => item with { Topic = StatusTopic.Outlook }));
         items.AddRange(
             _endpoints

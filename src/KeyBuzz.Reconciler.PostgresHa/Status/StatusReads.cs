@@ -5,6 +5,7 @@ using KeyBuzz.Reconciler.PostgresHa.Restore;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.Backup.Restore;
+using KeyBuzz.Reconciler.Providers.Certificate;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
@@ -51,6 +52,28 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
             FROM pg_stat_replication WHERE application_name <> 'pg_basebackup'
             """
         );
+
+    /// <summary>How many connections of replicas there are, and how many of them use TLS.</summary>
+    public SqlRead EncryptedStreams =>
+        Sql(
+            "postgres",
+            """
+            SELECT count(*) AS streams, count(*) FILTER (WHERE s.ssl) AS encrypted
+            FROM pg_stat_replication r JOIN pg_stat_ssl s USING (pid) WHERE r.application_name <> 'pg_basebackup'
+            """
+        );
+
+    /// <summary>The certificate of the service on a host.</summary>
+    public FileRead Certificate(Host host) =>
+        new(
+            topology.Members.Contains(host)
+                ? $"{topology.Directories.Configuration}/{TlsSettings.FileName}"
+                : $"{topology.BaseDirectory}/pgbouncer/{TlsSettings.FileName}"
+        );
+
+    /// <summary>What the service on a host serves.</summary>
+    public TlsRead Served(Host host) =>
+        new(host.Address, topology.Members.Contains(host) ? topology.Ports.Postgres : topology.PgBouncer.Port);
 
     /// <summary>The archiver of WAL, whose times count from now; a replica's archives nothing.</summary>
     public SqlRead Archiver => ArchivedWal.Read(topology);
@@ -139,6 +162,16 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
     public IReadOnlyCollection<Read> For(Host host)
     {
         var reads = new HashSet<Read> { LastApply };
+        if (topology.Tls is not null)
+        {
+            reads.Add(Certificate(host));
+            reads.Add(Served(host));
+            if (topology.Members.Contains(host))
+            {
+                reads.Add(EncryptedStreams);
+            }
+        }
+
         if (topology.Members.Contains(host))
         {
             reads.UnionWith([

@@ -16,6 +16,9 @@ internal interface IBlueprintCommands
     /// <summary>Its own commands, each with its description, options and action, in the order of the help.</summary>
     IEnumerable<Command> Commands(SessionContext context);
 
+    /// <summary>Its own checks, below <c>kbr check</c>.</summary>
+    IEnumerable<Command> Checks(SessionContext context) => [];
+
     /// <summary>Writes a first cluster file with the blueprint's section, for <c>kbr init</c>; null for none.</summary>
     IClusterInit? Init => null;
 

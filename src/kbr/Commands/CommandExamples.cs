@@ -121,7 +121,9 @@ internal static class CommandExamples
             new("kbr connect", "open psql on the primary, as the application"),
             new("kbr connect --as kb_admin -- -c 'SELECT version()'", "run one statement as the superuser"),
             new("kbr connect --print", "print the connection strings for applications"),
+            new("kbr connect --ca", "print the certificate that applications verify the servers by"),
         ],
+        ["kbr check tls"] = [new("kbr check tls", "show protocol, cipher and certificate of each port")],
         ["kbr members"] = [new("kbr members", "list the members with their role, lag and version")],
         ["kbr logs"] =
         [

@@ -76,6 +76,12 @@ public static class KbrCommandLine
         var session = services.GetRequiredService<SessionContext>();
         var reading = services.GetRequiredService<ReadOnlyContext>();
         ImmutableArray<IBlueprintCommands> blueprints = [.. services.GetServices<IBlueprintCommands>()];
+        var check = CheckCommand.Create(reading, blueprints, services.GetRequiredService<Func<IConnectionSettings, IHostRoutes>>());
+        foreach (var own in blueprints.SelectMany(blueprint => blueprint.Checks(session)))
+        {
+            check.Add(own);
+        }
+
         var root = new RootCommand("kbr, the KeyBuzz Reconciler: compares your hosts with cluster.yaml, and applies the difference.")
         {
             ValidateCommand.Create(context, blueprints),
@@ -88,7 +94,7 @@ public static class KbrCommandLine
             StateCommand.Create(reading, session),
             HistoryCommand.Create(reading),
             StatusCommand.Create(session),
-            CheckCommand.Create(reading, blueprints, services.GetRequiredService<Func<IConnectionSettings, IHostRoutes>>()),
+            check,
             GraphCommand.Create(context),
         };
         Command[] rest =

@@ -110,6 +110,31 @@ public sealed class ConnectTests : LocalCluster
     }
 
     [Test]
+    public void With_TLS_applications_verify_the_servers_by_the_file_that_ca_prints()
+    {
+        Assert.That(Refused("connect", "--ca"), Does.Contain("has no TLS").And.Contain("tls: offered"));
+        File.WriteAllText($"{Folder}/cluster.yaml", File.ReadAllText($"{Folder}/cluster.yaml").TrimEnd() + "\n  tls: offered\n");
+        Assert.That(Refused("connect", "--ca"), Does.Contain("TLS_AUTHORITY has no value").And.Contain("kbr init --credentials"));
+
+        var made = Done("init", "--credentials");
+        var secret = File.ReadAllLines($"{Folder}/credentials/postgres.env")
+            .Single(line => line.StartsWith("TLS_AUTHORITY=", StringComparison.Ordinal));
+        Assert.That(made, Does.Contain("TLS_AUTHORITY").And.Not.Contain(secret[14..]));
+        Done("init", "--credentials");
+        Assert.That(File.ReadAllText($"{Folder}/credentials/postgres.env"), Does.Contain(secret + "\n"), "it stays");
+
+        var authority = Done("connect", "--ca");
+        Assert.That(authority, Does.StartWith("-----BEGIN CERTIFICATE-----\n").And.Not.Contain("PRIVATE"));
+        Assert.That(
+            Done("connect", "--print").Split('\n')[0],
+            Is.EqualTo(
+                $"host=10.255.255.1,10.255.255.2 port=5432 dbname=keybuzz user=kb_app sslmode=verify-full sslrootcert={Name}-ca.crt "
+                    + "target_session_attrs=read-write"
+            )
+        );
+    }
+
+    [Test]
     public void A_user_that_is_not_there_no_primary_and_no_psql_are_said()
     {
         Assert.That(

@@ -75,6 +75,7 @@ public sealed partial class JsonSchemaTests : LocalCluster
                     "connect",
                     "images",
                     "members",
+                    "check_tls",
                     "log_line",
                     "backup",
                     "backups",

@@ -2,6 +2,7 @@ using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.Providers;
+using KeyBuzz.Reconciler.Providers.Certificate;
 using KeyBuzz.Reconciler.Providers.Preconditions;
 using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Ssh;
@@ -43,12 +44,15 @@ internal abstract class BlueprintFixture : IDisposable
         RealProviders,
         new PreconditionChecks().Kinds,
         new SshSection(),
-        [new PostgresBlueprint()]
+        [new PostgresBlueprint(TimeProvider.System)]
     );
 
     protected string Folder { get; } = Directory.CreateTempSubdirectory("kbr-postgres-").FullName;
 
     protected string File => Path.Combine(Folder, "cluster.yaml");
+
+    /// <summary>The authority of clusters with TLS.</summary>
+    protected static string Authority { get; } = CertificateAuthority.Create("kbr keybuzz-pg", TimeProvider.System.GetUtcNow());
 
     /// <summary>Every secret has a value that is found nowhere else.</summary>
     protected Dictionary<string, string> Environment { get; } =
@@ -61,6 +65,7 @@ internal abstract class BlueprintFixture : IDisposable
             ["PATRONI_REST_PASS"] = "canary-of-the-rest-api",
             ["PATRONI_RAFT_PASS"] = "canary-of-raft",
             ["PGBOUNCER_STATS_PASS"] = "canary-of-the-statistics",
+            ["TLS_AUTHORITY"] = Authority,
         };
 
     protected Cluster Load(string yaml)
@@ -133,6 +138,7 @@ internal abstract class BlueprintFixture : IDisposable
     private static IResourceProvider[] Providers()
     {
         var services = new ServiceCollection();
+        services.AddSingleton(TimeProvider.System);
         Registration.AddProviders(services);
         using var provider = services.BuildServiceProvider();
         return [.. provider.GetServices<IResourceProvider>()];

@@ -45,7 +45,7 @@ internal sealed class MonitoringTests : BlueprintFixture
     [Test]
     public void Every_alert_has_a_severity_a_summary_and_a_link_to_its_line_of_the_documentation()
     {
-        var topology = Topology(WithMetrics);
+        var topology = Topology(WithMetrics + "  tls: offered\n");
         var root = (YamlMappingNode)Parsed(PrometheusFiles.AlertFile(topology, "docs/monitoring.md#"));
         var page = System.IO.File.ReadAllText(Path.Combine(Cli.JsonSchemas.Root, "docs/monitoring.md"));
         var rules = ((YamlSequenceNode)root["groups"])
@@ -68,7 +68,7 @@ internal sealed class MonitoringTests : BlueprintFixture
     public void The_alerts_of_backups_and_of_haproxy_are_there_only_where_those_are() =>
         Assert.That(
             AlertRules.Of(Topology(Minimal)).SelectMany(group => group.Rules).Select(rule => rule.Name),
-            Has.None.StartsWith("Haproxy").And.None.Contains("Backup").And.Contains("KbrWritesFail")
+            Has.None.StartsWith("Haproxy").And.None.Contains("Backup").And.None.Contains("Certificate").And.Contains("KbrWritesFail")
         );
 
     [Test]

@@ -163,7 +163,7 @@ internal sealed class StoreSeamTests : BlueprintFixture
         RealSyntax with
         {
             Providers = ProvidersWith(stores),
-            Blueprints = [new PostgresBlueprint(stores)],
+            Blueprints = [new PostgresBlueprint(stores, TimeProvider.System)],
         };
 
     private static IResourceProvider[] ProvidersWith(ConsensusStores stores) =>

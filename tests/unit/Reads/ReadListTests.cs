@@ -48,6 +48,7 @@ public sealed class ReadListTests
                     "ServicesRead",
                     "SqlRead",
                     "StatRead",
+                    "TlsRead",
                     "UnitRead",
                 }
             ),

@@ -1,6 +1,7 @@
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.Backup.PgBackRest;
+using KeyBuzz.Reconciler.Providers.Certificate;
 using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
@@ -172,6 +173,16 @@ internal static class ReadSamples
         )
         {
             Nothing = """{"Status":0,"Body":""}""",
+        },
+        // A hello of TLS 1.2 by a server that chose ECDHE-ECDSA-AES128-GCM-SHA256, and a certificate of three bytes.
+        new(
+            new TlsRead("10.0.0.1", 5432),
+            "' '10.0.0.1' 5432 2>/dev/null </dev/null; end t0 $?",
+            "S\n" + "FgMDACoCAAAmAwMAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAADAKwAWAwMADQsAAAkAAAYAAAMwAQA=\n@t0 0",
+            """{"Protocol":"TLSv1.2","Cipher":"ECDHE-ECDSA-AES128-GCM-SHA256","Certificate":"MAEA"}"""
+        )
+        {
+            Nothing = """{"Protocol":"","Cipher":"","Certificate":""}""",
         },
         new(
             new SqlRead("patroni", "kb_admin", "app", 5432, "SELECT 1 AS n"),

@@ -99,6 +99,7 @@ public sealed class RecordRulesTests
     private static ProviderRegistry Registered()
     {
         var services = new ServiceCollection();
+        services.AddSingleton(TimeProvider.System);
         Registration.AddProviders(services);
         using var provider = services.BuildServiceProvider();
         return new ProviderRegistry(provider.GetServices<IResourceProvider>());

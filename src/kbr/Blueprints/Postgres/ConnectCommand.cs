@@ -35,6 +35,10 @@ internal static class ConnectCommand
     {
         var user = new Option<string>("--as") { Description = "The user; default: the application's." };
         var print = new Option<bool>("--print") { Description = "Print the connection strings, without passwords; connects to nothing." };
+        var authority = new Option<bool>("--ca")
+        {
+            Description = "Print the certificate by which applications verify the servers; connects to nothing.",
+        };
         var arguments = new Argument<string[]>("psql-arguments")
         {
             Description = "Passed to psql, after '--', for example: -- -c 'SELECT 1'.",
@@ -48,15 +52,23 @@ internal static class ConnectCommand
             arguments,
             user,
             print,
+            authority,
         }.With(context.Options.Hosts);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
             {
                 var json = parsed.Read(context.Options.Json);
                 var name = parsed.Read(user);
                 var printed = parsed.Read(print);
+                var wantsAuthority = parsed.Read(authority);
                 var words = parsed.Read(arguments) ?? [];
                 await using var session = context.Open(parsed, terminal);
                 var topology = SwitchoverCommand.Topology(session, "connect");
+                if (wantsAuthority)
+                {
+                    terminal.Line(AuthorityOf(topology).TrimEnd());
+                    return ExitCode.Done;
+                }
+
                 var login = UserOf(topology, name);
                 if (printed || json)
                 {
@@ -100,6 +112,12 @@ internal static class ConnectCommand
             terminal.Line(connection.Text);
         }
     }
+
+    private static string AuthorityOf(PostgresTopology topology) =>
+        topology.Tls?.AuthorityCertificate
+        ?? throw new DiagnosticException(
+            Diagnostic.Error($"{topology.Scope} has no TLS", remedy: "write tls: offered in the 'postgres' section (docs/tls.md)")
+        );
 
     private static PostgresUser UserOf(PostgresTopology topology, string? name)
     {

@@ -13,7 +13,7 @@ internal sealed class PostgresCommands : IBlueprintCommands
     /// <summary>Registers the blueprint and its commands.</summary>
     public static void AddTo(IServiceCollection services)
     {
-        services.AddSingleton<IBlueprint>(_ => new PostgresBlueprint());
+        services.AddSingleton<IBlueprint>(all => new PostgresBlueprint(all.GetRequiredService<TimeProvider>()));
         services.AddSingleton<IBlueprintCommands>(_ => new PostgresCommands());
     }
 
@@ -38,6 +38,9 @@ internal sealed class PostgresCommands : IBlueprintCommands
             MonitoringCommand.Create(context),
             ImagesCommand.Create(context),
         ];
+
+    /// <inheritdoc />
+    public IEnumerable<Command> Checks(SessionContext context) => [CheckTlsCommand.Create(context)];
 
     /// <inheritdoc />
     public IClusterInit Init { get; } = new PostgresInit();

@@ -50,7 +50,7 @@ internal static class RecoverCommand
                 var request = new RecoveryRequest([.. parsed.Read(lost) ?? []], parsed.Read(from));
                 var (topology, choice, journal) = await StopAsync(context, parsed, terminal, request, given, approved, json, stop)
                     .ConfigureAwait(false);
-                var alone = context.With(new PostgresBlueprint { Only = choice.Survivor.Name });
+                var alone = context.With(new PostgresBlueprint(context.Time) { Only = choice.Survivor.Name });
                 // From here on an interruption waits: the members are stopped. The proxies come first: no session reaches another member.
                 string[] proxies =
                 [
