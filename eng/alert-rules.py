@@ -30,6 +30,7 @@ hosts:
   lb-2: {{ role: lb, address: 10.0.0.12 }}
 postgres:
   members: db
+  store: {{ etcd: {{ image: "registry.example.com/kbr/etcd:3{DIGEST}" }} }}
   proxies: lb
   image: registry.example.com/kbr/patroni:16{DIGEST}
   volume: {{ device: /dev/sdb }}
@@ -46,6 +47,10 @@ postgres:
 def patroni(name, member):
     address = f"10.0.0.12{MEMBERS.index(member)}:8008"
     return f'{name}{{job="patroni-keybuzz-pg",cluster="keybuzz-pg",scope="keybuzz-pg",instance="{address}",member="{member}"}}'
+
+
+def etcd(name, member, more=""):
+    return f'{name}{{job="etcd-keybuzz-pg",cluster="keybuzz-pg",instance="{member}:2379",member="{member}"{more}}}'
 
 
 def haproxy(name, proxy, more=""):
@@ -105,6 +110,17 @@ def healthy(minutes):
             of_host("unit_restarts", member, ',unit="patroni"'): constant(0),
         }
         series |= {
+            etcd("up", member): constant(1),
+            etcd("etcd_server_has_leader", member): constant(1),
+            # A roll-out moves the lead once.
+            etcd("etcd_server_leader_changes_seen_total", member): f"1x200 2x{minutes}",
+            etcd("etcd_mvcc_db_total_size_in_bytes", member): constant(20_480),
+            etcd("etcd_server_quota_backend_bytes", member): constant(536_870_912),
+            etcd("etcd_disk_wal_fsync_duration_seconds_bucket", member, ',le="0.016"'): f"0+60x{minutes}",
+            etcd("etcd_disk_wal_fsync_duration_seconds_bucket", member, ',le="1.024"'): f"0+60x{minutes}",
+            etcd("etcd_disk_wal_fsync_duration_seconds_bucket", member, ',le="+Inf"'): f"0+60x{minutes}",
+        }
+        series |= {
             postgres("up", member): constant(1),
             postgres("pg_up", member): constant(1),
             postgres("kbr_postgres_clock_seconds", member): clock,
@@ -152,6 +168,15 @@ FAULTS = {
     "PatroniDown": ({patroni("up", "db-2"): then(1, 0)}, 13, 1),
     "PostgresReplicaNotStreaming": ({patroni("patroni_postgres_streaming", "db-2"): then(1, 0)}, 13, 1),
     "PatroniPaused": ({patroni("patroni_is_paused", "db-1"): then(0, 1)}, 26, 1),
+    "EtcdDown": ({etcd("up", "db-2"): then(1, 0)}, 13, 1),
+    "EtcdNoLeader": ({etcd("etcd_server_has_leader", "db-2"): then(1, 0)}, 12, 1),
+    "EtcdLeaderChanges": ({etcd("etcd_server_leader_changes_seen_total", "db-2"): f"1x9 2 3 4 5 6 7x{MINUTES}"}, 22, 1),
+    "EtcdDatabaseNearQuota": ({etcd("etcd_mvcc_db_total_size_in_bytes", "db-2"): then(20_480, 460_000_000)}, 21, 1),
+    "EtcdSlowDisk": (
+        {etcd("etcd_disk_wal_fsync_duration_seconds_bucket", "db-2", ',le="0.016"'): f"0+60x9 540x{MINUTES - 10}"},
+        26,
+        1,
+    ),
     "HaproxyDown": ({haproxy("up", "lb-1"): then(1, 0)}, 13, 1),
     "HaproxyNoPrimary": ({haproxy("haproxy_backend_active_servers", "lb-1", ',proxy="primary"'): then(1, 0)}, 12, 1),
     "ExporterDown": ({pooler("pgbouncer_up", "lb-1"): then(1, 0), postgres("up", "db-1"): then(1, 0)}, 16, 2),

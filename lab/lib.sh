@@ -46,8 +46,8 @@ INFRA=(kbr-registry kbr-time lb-haproxy kbr-jump kbr-s3)   # the last two only f
 declare -A OCTET=([db-master-01]=120 [db-slave-01]=121 [db-slave-02]=122 [db-slave-03]=123 [db-slave-04]=124 [haproxy-01]=11 [haproxy-02]=12)
 
 # Pinned tags of what is pushed to the registry; `lab/up` warns when Debian has moved on.
-declare -A TAG=([patroni]=17-4.0.7 [patroni16]=16.14-4.0.7 [haproxy]=3.0.11 [pgbouncer]=1.24.1 [keepalived]=2.3.3 [monitoring]=2.53.3)
-SERVICES=(patroni patroni16 haproxy pgbouncer keepalived monitoring)
+declare -A TAG=([patroni]=17-4.0.7 [patroni16]=16.14-4.0.7 [haproxy]=3.0.11 [pgbouncer]=1.24.1 [keepalived]=2.3.3 [etcd]=3.5.16 [monitoring]=2.53.3)
+SERVICES=(patroni patroni16 haproxy pgbouncer keepalived etcd monitoring)
 
 role() { [[ $1 == db-* ]] && echo db || echo lb; }
 

@@ -8,10 +8,11 @@ namespace KeyBuzz.Reconciler.Providers.ConsensusStore;
 /// <param name="all">The stores.</param>
 public sealed class ConsensusStores(params ImmutableArray<IConsensusStore> all)
 {
-    private const string Attribute = "store";
+    /// <summary>The attribute that names the store.</summary>
+    internal const string Attribute = "store";
 
     /// <summary>The stores that kbr knows, a line each.</summary>
-    public static ConsensusStores Known { get; } = new(new Raft.RaftStore());
+    public static ConsensusStores Known { get; } = new(new Raft.RaftStore(), new Etcd.EtcdStore());
 
     /// <summary>All of them.</summary>
     public ImmutableArray<IConsensusStore> All { get; } = all;
@@ -32,6 +33,10 @@ public sealed class ConsensusStores(params ImmutableArray<IConsensusStore> all)
         ArgumentNullException.ThrowIfNull(resource);
         return All.FirstOrDefault(store => store.Key == resource.Spec.OptionalString(Attribute)) ?? Default;
     }
+
+    /// <summary>The store that the patroni.yml of a member names, where it is another one than the declared store.</summary>
+    public IConsensusStore? OtherIn(string patroniFile, IConsensusStore declared) =>
+        declared is null || declared.IsUsedBy(patroniFile) ? null : All.FirstOrDefault(store => store.IsUsedBy(patroniFile));
 
     /// <summary>The value of <see cref="Of"/>'s attribute for a resource; null for the default store.</summary>
     public (string Name, string? Value) Choose(IConsensusStore store)

@@ -41,6 +41,12 @@ public interface IConsensusStore
     /// <summary>The keys of <c>directories</c> that are its own.</summary>
     ImmutableArray<string> DirectoryKeys { get; }
 
+    /// <summary>The keys of the map below its own key under <c>store</c>; null for a store that has none.</summary>
+    SectionSchema? Own => null;
+
+    /// <summary>Whether a member's patroni.yml says that its Patroni uses this store.</summary>
+    bool IsUsedBy(string patroniFile) => false;
+
     /// <summary>The description of one of its own keys.</summary>
     /// <param name="section"><c>ports</c>, <c>directories</c>, or empty for the <c>postgres</c> section itself.</param>
     /// <param name="key">The key.</param>

@@ -20,6 +20,9 @@ public sealed record StoreHealth(
     ImmutableArray<HealthProblem> Problems
 )
 {
+    /// <summary>What else the store says of itself, in a line, such as the size of its data; empty for nothing.</summary>
+    public string Account { get; init; } = "";
+
     /// <summary>The addresses that count for a majority, and whether the leader is connected to each. Empty without a leader.</summary>
     public ImmutableSortedDictionary<string, bool> Counted { get; init; } =
         ImmutableSortedDictionary.Create<string, bool>(StringComparer.Ordinal);

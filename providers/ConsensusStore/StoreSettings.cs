@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Resources;
@@ -23,6 +24,12 @@ public abstract record StoreSettings(IConsensusStore Kind)
 
     /// <summary>Its ports left open on the cluster's network by choice, a line each.</summary>
     public ImmutableArray<string> OpenAccess { get; init; } = [];
+
+    /// <summary>Its service beside Patroni; null for a store that runs inside of Patroni.</summary>
+    public StoreService? Service { get; init; }
+
+    /// <summary>All of its directories on each member.</summary>
+    public ImmutableArray<StoreDirectory> AllDirectories => [.. Directories, .. Service?.Directories ?? []];
 
     /// <summary>Its sections of a member's patroni.yml, without a line break at the end.</summary>
     public abstract SecretText PatroniFragment(Host member);
@@ -50,11 +57,15 @@ public abstract record StoreSettings(IConsensusStore Kind)
     /// <summary>Whether its members have a password.</summary>
     public virtual bool HasPassword => true;
 
+    /// <summary>Whether Patroni's <c>failsafe_mode</c> is on where cluster.yaml does not say: a primary that loses the store goes on while
+    /// every member answers it.</summary>
+    public virtual bool IsFailsafe => false;
+
     /// <summary>The same settings for some of the members only.</summary>
     public abstract StoreSettings Of(ImmutableArray<Host> members);
 
     /// <summary>Adds warnings about the settings as a whole.</summary>
-    public virtual void Check(Configuration.Findings findings) { }
+    public virtual void Check(Findings findings) { }
 }
 
 /// <summary>The inputs of a store's settings beside the <c>postgres</c> section.</summary>
@@ -69,7 +80,26 @@ public sealed record StoreContext(
     string MountPoint,
     string ConfigurationDirectory,
     Func<string, SourceLocation, SecretText> Password
-);
+)
+{
+    /// <summary>The map below the store's own key; an empty one where the store is named only.</summary>
+    public required SectionReader Own { get; init; }
+
+    /// <summary>Where to note what is wrong.</summary>
+    public required Findings Findings { get; init; }
+
+    /// <summary>Patroni's namespace, such as <c>/service/</c>.</summary>
+    public required string Namespace { get; init; }
+
+    /// <summary>How long kbr waits for health after a step.</summary>
+    public required TimeSpan GateTimeout { get; init; }
+
+    /// <summary>The port of Patroni's REST API on each member.</summary>
+    public required int RestPort { get; init; }
+
+    /// <summary>The image that a map names; null, with an error, for none.</summary>
+    public required Func<SectionReader, StoreImage?> Image { get; init; }
+}
 
 /// <summary>A directory of a store.</summary>
 /// <param name="Key">Its key under <c>directories</c>.</param>

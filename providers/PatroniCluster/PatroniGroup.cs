@@ -72,6 +72,11 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         .. ReplicationPassword.Attributes,
         .. ConnectionPools.Attributes,
         new(
+            PatroniGroupSpec.FileKey,
+            AttributeKind.Path,
+            "patroni.yml on the hosts: a cluster whose members use another consensus store is not changed."
+        ),
+        new(
             PatroniGroupSpec.FormerDataKey,
             AttributeKind.Path,
             $"Where a member may have its data that was installed by hand; at {PatroniGroupSpec.MountPointKey}, too. It is set aside "
@@ -105,6 +110,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             connection.PostgresListener,
             .. PatroniGroupSpec.Of(policy).DataDirectories.Select(MemberIdentity.ControlFile),
             .. PatroniGroupSpec.Of(policy).DataDirectories.Select(VersionRead),
+            .. FileOf(policy) is { } file ? new Read[] { file } : [],
             RestoreJournal.Read(connection.Scope),
             RecoveryJournal.Read(connection.Scope),
         ];
@@ -139,7 +145,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             };
         }
 
-        if (OtherVersion(policy, members) is { } other)
+        if ((OtherStore(policy, members) ?? OtherVersion(policy, members)) is { } other)
         {
             return other;
         }
@@ -300,6 +306,36 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
 
                 break;
         }
+    }
+
+    private static FileRead? FileOf(GroupPolicy policy) =>
+        policy.Spec.OptionalString(PatroniGroupSpec.FileKey) is { } path ? new FileRead(path) : null;
+
+    // Members with different stores would elect a primary each.
+    private Observation.Unknown? OtherStore(GroupPolicy policy, IReadOnlyDictionary<string, Snapshot> members)
+    {
+        if (FileOf(policy) is not { } file)
+        {
+            return null;
+        }
+
+        var declared = stores.Of(policy);
+        foreach (var (name, member) in members.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+        {
+            if (member.Has(file) && member.Get(file)?.Text is { } text && stores.OtherIn(text, declared) is { } found)
+            {
+                return new Observation.Unknown($"{name} uses the consensus store {found.Name}, and cluster.yaml asks for {declared.Name}")
+                {
+                    Detail = $"{file.Path} on {name} says so; members with different stores would elect a primary each",
+                    Remedy =
+                        $"write the former 'store' ({found.Key}) again: kbr does not move a cluster to another store yet; "
+                        + "a new cluster may have another (docs/stores.md)",
+                    Setting = ConsensusStores.Attribute,
+                };
+            }
+        }
+
+        return null;
     }
 
     // A server of another major version refuses to start on the data, and a member made anew with it could not stream from the others.

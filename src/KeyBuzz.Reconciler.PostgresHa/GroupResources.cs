@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.Backup;
@@ -34,6 +35,7 @@ internal sealed class GroupResources(
                 ("rest_password", topology.Rest.Password),
                 ("unit", PostgresTopology.PatroniContainer + ".service"),
                 (ClusterIdentity.Attribute, topology.Namespace),
+                ("patroni_file", topology.Directories.Configuration + "/patroni.yml"),
                 ("other_hosts", ResourceFactory.Map(others.Select(host => (topology.Store.AddressOf(host), host.Name)))),
                 ("bootstrap_host", topology.FirstLeader),
                 ("recovers", topology.Recovers),
@@ -52,9 +54,25 @@ internal sealed class GroupResources(
             ]
         ) with
         {
+            Places = new Dictionary<string, SourceLocation> { [PostgresSection.StoreKey] = section.Place(PostgresSection.StoreKey) },
+            After = topology.Store.Service is { } service ? [GroupPolicy.AddressOf(service.Group)] : [],
             AfterRemovalOf = HostResources.FormerMembers(others),
             Beside = topology.PausesPools ? [.. topology.Proxies.Select(proxy => proxy.Name)] : [],
         };
+
+    /// <summary>The policy of the store's own service; null for a store that runs inside of Patroni.</summary>
+    public GroupPolicy? Store() =>
+        topology.Store.Service is not { } service
+            ? null
+            : ResourceFactory.Policy(
+                service.Group,
+                service.Rules,
+                service.At,
+                [.. service.Settings, (StoreService.FixedKey, HostResources.FixedMark(service, verifier))]
+            ) with
+            {
+                AfterRemovalOf = HostResources.ContainersOn(others, service.Name),
+            };
 
     // Everything by which the lead is handed over says which pools wait meanwhile.
     private (string Name, object? Value)[] Pools =>

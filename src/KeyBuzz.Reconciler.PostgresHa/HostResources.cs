@@ -8,6 +8,7 @@ using KeyBuzz.Reconciler.PostgresHa.Restore;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.ConfigFile;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
 using KeyBuzz.Reconciler.Providers.SystemdUnit;
@@ -54,7 +55,11 @@ internal sealed class HostResources(
     /// <summary>The service of a former member. It is stopped and removed from the consensus store before the others and the proxies
     /// change.</summary>
     public static ImmutableArray<Address> FormerMembers(ImmutableArray<Host> others) =>
-        [.. others.Select(host => new Address("container", PostgresTopology.PatroniContainer, host.Name))];
+        ContainersOn(others, PostgresTopology.PatroniContainer);
+
+    /// <summary>A container on hosts that may have been members.</summary>
+    public static ImmutableArray<Address> ContainersOn(ImmutableArray<Host> others, string container) =>
+        [.. others.Select(host => new Address("container", container, host.Name))];
 
     public IEnumerable<Resource> OfMember(Host member)
     {
@@ -64,6 +69,7 @@ internal sealed class HostResources(
         var group = Text(topology.Gid);
         var volume = topology.Volume;
         ImmutableArray<string> besideData = [.. topology.Store.Directories.Select(directory => directory.Path), directories.Archive];
+        ImmutableArray<string> ofService = [.. (topology.Store.Service?.Directories ?? []).Select(directory => directory.Path)];
         yield return Base(member);
         yield return factory.Make(
             "volume",
@@ -100,6 +106,14 @@ internal sealed class HostResources(
             {
                 After = data,
             };
+        }
+
+        if (topology.Store.Service is { } service)
+        {
+            foreach (var one in OfStore(member, service, data))
+            {
+                yield return one;
+            }
         }
 
         yield return Data("postgres-archive", directories.Archive, "0750") with
@@ -197,7 +211,7 @@ internal sealed class HostResources(
             "0700",
             ("set_aside_with", "PG_VERSION"),
             ("set_aside_root", volume.MountPoint),
-            ("set_aside_keeps", ResourceFactory.List(besideData.Select(path => path[(path.LastIndexOf('/') + 1)..]))),
+            ("set_aside_keeps", ResourceFactory.List(besideData.Concat(ofService).Select(path => path[(path.LastIndexOf('/') + 1)..]))),
             ("used_by", PostgresTopology.PatroniContainer),
             ("supervised_by", unit),
             ("before_data_is_deleted", topology.Backup is null ? null : RestoreScripts.Forget(topology.Scope))
@@ -228,7 +242,7 @@ internal sealed class HostResources(
             ("shm_size", topology.SharedMemory),
             ("stop_timeout", (long)topology.StopTimeout.TotalSeconds),
             ("supervised_by", unit),
-            ("ports", Ports([topology.Ports.Postgres, topology.Ports.Rest, .. topology.Store.Ports.Select(port => port.Number)])),
+            ("ports", Ports([topology.Ports.Postgres, topology.Ports.Rest, .. topology.Store.Service is null ? StorePorts : []])),
             ("log_options", LogRotation()),
             // Patroni reads these only when it starts, so another value has to be another container.
             ("read_only", topology.ReadOnly),
@@ -261,6 +275,7 @@ internal sealed class HostResources(
         ) with
         {
             Requires = [file.Address, .. ofStore.Select(one => one.Address)],
+            After = topology.Store.Service is { } before ? [GroupPolicy.AddressOf(before.Group)] : [],
             Group = topology.Scope,
         };
         yield return container;
@@ -300,6 +315,120 @@ internal sealed class HostResources(
                 PreventDestroy = volume.PreventDestroy,
             };
     }
+
+    private IEnumerable<int> StorePorts => topology.Store.Ports.Select(port => port.Number);
+
+    // The store's service, which is a group of its own on the members.
+    private IEnumerable<Resource> OfStore(Host member, StoreService service, ImmutableArray<Address> data)
+    {
+        var (at, volume) = (service.At, topology.Volume);
+        var (owner, group) = (Text(service.Uid), Text(service.Gid));
+        var folder = $"{topology.BaseDirectory}/{service.Name}";
+        foreach (var directory in service.Directories)
+        {
+            yield return factory.Make(
+                "directory",
+                directory.Name,
+                member.Name,
+                section.Place(volume.PreventDestroy ? "volume" : "directories"),
+                ("path", directory.Path),
+                ("owner", owner),
+                ("group", group),
+                ("mode", directory.Mode),
+                ("data", true)
+            ) with
+            {
+                After = data,
+                PreventDestroy = volume.PreventDestroy,
+            };
+        }
+
+        yield return factory.Make(
+            "directory",
+            service.Name,
+            member.Name,
+            at,
+            ("path", folder),
+            ("owner", owner),
+            ("group", group),
+            ("mode", "0700")
+        );
+        var image = factory.Make("image", service.Name, member.Name, at, service.Image.Attributes.AsSpan());
+        yield return image;
+        List<Address> files = [];
+        foreach (var file in service.Files(member))
+        {
+            var resource = factory.Make(
+                "config_file",
+                file.Name,
+                member.Name,
+                at,
+                ("path", $"{folder}/{file.FileName}"),
+                ("content", file.Content),
+                ("owner", owner),
+                ("group", group),
+                ("mode", "0600")
+            );
+            files.Add(resource.Address);
+            yield return resource;
+        }
+
+        var unit = Unit(service.Name);
+        yield return factory.Make(
+            "container",
+            service.Name,
+            member.Name,
+            at,
+            ("image", service.Image.Reference),
+            ("command", ResourceFactory.List(service.Command)),
+            ("environment", ResourceFactory.Map(service.Environment(member))),
+            ("user", $"{owner}:{group}"),
+            (
+                "mounts",
+                ResourceFactory.List([
+                    $"{folder}:{service.FilesDirectory}:ro",
+                    .. service.Directories.Select(directory => Same(directory.Path)),
+                ])
+            ),
+            ("stop_timeout", (long)service.StopTimeout.TotalSeconds),
+            ("supervised_by", unit),
+            ("ports", Ports(StorePorts)),
+            ("log_options", LogRotation()),
+            ("read_only", true),
+            ("cap_drop", s_droppedCapabilities),
+            ("security_opt", s_securityOptions),
+            ("labels", ResourceFactory.Map((StoreService.FixedLabel, FixedMark(service, verifier))))
+        ) with
+        {
+            Requires = [.. files],
+            Group = service.Group,
+        };
+        yield return factory.Make(
+            "systemd_unit",
+            service.Name,
+            member.Name,
+            at,
+            ("container", service.Name),
+            (
+                "content",
+                SecretText.Plain(
+                    ContainerUnit.Render(
+                        $"{topology.Store.Kind.Name} of {topology.Scope}",
+                        service.Name,
+                        service.StopTimeout,
+                        volume.MountPoint
+                    )
+                )
+            )
+        ) with
+        {
+            Group = service.Group,
+        };
+    }
+
+    /// <summary>The fingerprint of what a store's service cannot change.</summary>
+    public static string FixedMark(StoreService service, RoleVerifier verifier) =>
+        verifier.Fingerprint(["store.settings", .. service.Fixed]);
 
     // In Patroni's directory, which the container has mounted: backups are turned on without another container.
     private IEnumerable<Resource> BackupFiles(Host member, Resource image)

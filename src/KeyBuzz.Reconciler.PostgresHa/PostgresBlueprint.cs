@@ -69,6 +69,9 @@ public sealed class PostgresBlueprint(ConsensusStores stores, TimeProvider time)
         [
             new(topology.Scope, [.. topology.Members.Select(member => member.Name)]),
             new(topology.ProxyGroup, [.. topology.Proxies.Select(proxy => proxy.Name)]),
+            .. topology.Store.Service is { } service
+                ? new[] { new HostGroup(service.Group, [.. topology.Members.Select(member => member.Name)]) }
+                : [],
         ];
         var key = context.Secrets.Use(Secrets.KeyName, section.At, context.Findings);
         if (context.Findings.HasErrors || key is null)
@@ -92,7 +95,7 @@ public sealed class PostgresBlueprint(ConsensusStores stores, TimeProvider time)
         ];
         return new BlueprintExpansion(groups, resources, Preconditions(topology, section))
         {
-            Policies = [whole.Members(), whole.Proxies(behind)],
+            Policies = [.. whole.Store() is { } store ? new[] { store } : [], whole.Members(), whole.Proxies(behind)],
             Model = topology,
         };
     }

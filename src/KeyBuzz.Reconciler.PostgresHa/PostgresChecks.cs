@@ -124,7 +124,7 @@ internal static class PostgresChecks
     /// <summary>Other resources of the file that would get in the way of a member.</summary>
     public static IEnumerable<Diagnostic> Neighbours(PostgresTopology topology, IReadOnlyCollection<Resource> others)
     {
-        string[] owned = [topology.Directories.Data, .. topology.Store.Directories.Select(directory => directory.Path)];
+        string[] owned = [topology.Directories.Data, .. topology.Store.AllDirectories.Select(directory => directory.Path)];
         foreach (
             var container in others.Where(other =>
                 other.Address.Type == "container" && topology.Members.Any(member => member.Name == other.Address.Host)

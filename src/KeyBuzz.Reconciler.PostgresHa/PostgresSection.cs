@@ -41,7 +41,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
     /// <summary>The section, or null when so much is missing that it says nothing.</summary>
     public PostgresTopology? Read()
     {
-        var store = StoreOf(section, stores);
+        var (store, ownOfStore) = StoreAndOwn(section, stores, _findings);
         section.Allow([.. PostgresSchema.Common.Names, .. store.SectionKeys]);
         var members = Hosts("members");
         var proxies = Hosts("proxies");
@@ -83,10 +83,22 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
         var pgbouncer = new PgBouncerSection(section, _findings, values).Read(hasTls: tls is not null);
         var rest = accounts.Credentials(PostgresCredentials.Rest, PostgresCredentials.RestPassword);
         var backups = new BackupSection(section, context, values);
-        var settings = store.Read(section, new StoreContext(scope, members, volume.MountPoint, PatroniFile.Directory, values.Password));
+        var health = Health();
+        var ports = Ports(store);
+        var settings = store.Read(
+            section,
+            new StoreContext(scope, members, volume.MountPoint, PatroniFile.Directory, values.Password)
+            {
+                Own = ownOfStore,
+                Findings = _findings,
+                Namespace = Namespace(),
+                GateTimeout = health.GateTimeout,
+                RestPort = ports.Rest,
+                Image = own => values.Image(own) is { } one ? new StoreImage(one.Reference, [.. one.Attributes]) : null,
+            }
+        );
         var stopTimeout = section.Duration("stop_timeout", TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(60));
         var directories = storage.Directories(volume, directory, settings);
-        var ports = Ports(store);
         var backup = backups.Read(
             scope,
             new BackupServer(directories.DataDirectory, PostgresTopology.PostgresSocketDirectory, ports.Postgres, superuser.Name),
@@ -126,6 +138,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
                 members,
                 databases,
                 backup is null ? null : BackupSection.ArchiveCommand(scope, stopTimeout),
+                settings.IsFailsafe,
                 hasTls: tls is not null
             ),
             Superuser = superuser,
@@ -168,7 +181,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             PgBouncer = pgbouncer ?? new PgBouncerSettings(ServiceImage.None, 999, 999, 6433, "transaction", 1, 1, 1, 1, 1, 1, 1),
             Monitoring = monitoring,
             Tls = tls,
-            Health = Health(),
+            Health = health,
             Switchover = Switchover(),
             Backup = backup,
             BackupFiles = backups.Files,
@@ -189,7 +202,28 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
 
     /// <summary>The consensus store that a section chooses.</summary>
     public static IConsensusStore StoreOf(SectionReader section, ConsensusStores stores) =>
-        section.Choice(StoreKey, stores.Default, [.. stores.All.Select(store => (store.Key, store))]);
+        StoreAndOwn(section, stores, new Findings()).Store;
+
+    // By its name alone, or by a map with its settings under its name.
+    private static (IConsensusStore Store, SectionReader Own) StoreAndOwn(SectionReader section, ConsensusStores stores, Findings findings)
+    {
+        if (section.Find(StoreKey) is not YamlMapping map)
+        {
+            var named = section.Choice(StoreKey, stores.Default, [.. stores.All.Select(store => (store.Key, store))]);
+            return (named, new SectionReader(new YamlMapping(section.Place(StoreKey), []), $"'{named.Key}'", findings));
+        }
+
+        var own = new SectionReader(map, $"'{StoreKey}'", findings).Allow([
+            .. stores.All.Where(store => store.Own is not null).Select(store => store.Key),
+        ]);
+        var chosen = stores.All.FirstOrDefault(store => store.Own is not null && own.Find(store.Key) is not null);
+        if (chosen is null || map.Entries.Count != 1)
+        {
+            findings.Error($"'{StoreKey}' must name one store", map.At, null, $"write {StoreKey}: {stores.Default.Key}");
+        }
+
+        return chosen is null ? (stores.Default, own) : (chosen, own.Section(chosen.Key).Allow(chosen.Own!));
+    }
 
     /// <summary>The name of the cluster's group.</summary>
     public string Scope()

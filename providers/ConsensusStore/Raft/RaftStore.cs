@@ -37,6 +37,10 @@ public sealed class RaftStore : IConsensusStore
     public ImmutableArray<(string Comment, string Line)> AdoptionLines { get; } =
     [("The old members know no password of RAFT: remove this line last.", $"{RaftPassword.Key}: false")];
 
+    /// <inheritdoc />
+    public bool IsUsedBy(string patroniFile) =>
+        patroniFile is not null && patroniFile.Split('\n').Any(line => line.TrimEnd() == Connections + ":");
+
     // pysyncobj tries a link again every 5 s (connectionRetryTime).
     /// <inheritdoc />
     public TimeSpan Reconnection => TimeSpan.FromSeconds(6);

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Monitoring;
 
@@ -22,6 +23,9 @@ public static class AlertRules
         return
         [
             ("patroni", OfPatroni(topology, scope)),
+            .. topology.Store.Service is { } service
+                ? [(service.Name, OfStore(topology, service))]
+                : Array.Empty<(string, ImmutableArray<AlertRule>)>(),
             .. topology.Haproxy.Metrics ? [("haproxy", OfHaproxy(topology))] : Array.Empty<(string, ImmutableArray<AlertRule>)>(),
             .. topology.Monitoring is { } monitoring ? OfExporters(topology, monitoring) : [],
             ("kbr-status", OfStatus(topology, scope)),
@@ -66,6 +70,17 @@ public static class AlertRules
                 $"Patroni of {topology.Scope} is paused: it promotes nobody"
             ),
         ];
+
+    private static ImmutableArray<AlertRule> OfStore(PostgresTopology topology, StoreService service)
+    {
+        var rules = ImmutableArray.CreateBuilder<AlertRule>();
+        foreach (var alert in service.Alerts($"job=\"{PrometheusFiles.StoreJob(topology, service.Name)}\""))
+        {
+            rules.Add(new(alert.Name, alert.Expression, alert.For, alert.IsCritical, alert.Summary));
+        }
+
+        return rules.ToImmutable();
+    }
 
     private static ImmutableArray<AlertRule> OfHaproxy(PostgresTopology topology)
     {

@@ -54,6 +54,13 @@ public static class PrometheusFiles
         return $"patroni-{topology.Scope}";
     }
 
+    /// <summary>The job of the store's own service.</summary>
+    public static string StoreJob(PostgresTopology topology, string service)
+    {
+        ArgumentNullException.ThrowIfNull(topology);
+        return $"{service}-{topology.Scope}";
+    }
+
     /// <summary>The job of the HAProxies.</summary>
     public static string HaproxyJob(PostgresTopology topology)
     {
@@ -67,6 +74,11 @@ public static class PrometheusFiles
         ArgumentNullException.ThrowIfNull(topology);
         var text = new StringBuilder("# Written by kbr monitoring render: what Prometheus asks of this cluster.\nscrape_configs:\n");
         Job(PatroniJob(topology), topology.Members, topology.Ports.Rest, "member");
+        if (topology.Store.Service is { MetricsPort: { } metrics, Name: var service })
+        {
+            Job(StoreJob(topology, service), topology.Members, metrics, "member");
+        }
+
         if (topology.Monitoring is { } monitoring)
         {
             if (monitoring.ExportsPostgres)

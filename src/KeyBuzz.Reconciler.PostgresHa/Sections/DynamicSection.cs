@@ -10,6 +10,8 @@ namespace KeyBuzz.Reconciler.PostgresHa.Sections;
 /// slots.</summary>
 internal sealed class DynamicSection(SectionReader section, Findings findings, SectionValues values)
 {
+    private const string FailsafeKey = "failsafe_mode";
+
     // The runbook's.
     private static readonly (string Name, string Value)[] s_parameters =
     [
@@ -30,7 +32,7 @@ internal sealed class DynamicSection(SectionReader section, Findings findings, S
         "primary_stop_timeout",
     ];
 
-    private static readonly string[] s_switches = ["check_timeline", "failsafe_mode"];
+    private static readonly string[] s_switches = ["check_timeline", FailsafeKey];
 
     private static readonly string[] s_postgresSwitches =
     [
@@ -83,6 +85,7 @@ internal sealed class DynamicSection(SectionReader section, Findings findings, S
     /// <param name="members">The members.</param>
     /// <param name="databases">The databases.</param>
     /// <param name="archiveCommand">The command that archives WAL; null where none is archived by kbr.</param>
+    /// <param name="isFailsafe">Whether <c>failsafe_mode</c> is on where the section does not say.</param>
     /// <param name="hasTls">Whether kbr sets PostgreSQL's TLS.</param>
     public ImmutableSortedDictionary<string, string> Settings(
         FailoverTimes times,
@@ -90,6 +93,7 @@ internal sealed class DynamicSection(SectionReader section, Findings findings, S
         ImmutableArray<Host> members,
         ImmutableArray<PostgresDatabase> databases,
         string? archiveCommand,
+        bool isFailsafe,
         bool hasTls
     )
     {
@@ -112,6 +116,11 @@ internal sealed class DynamicSection(SectionReader section, Findings findings, S
         foreach (var key in s_numbers.Where(key => own.Find(key) is not null))
         {
             settings[key] = Text(own.Integer(key, 0));
+        }
+
+        if (isFailsafe)
+        {
+            settings[FailsafeKey] = "true";
         }
 
         foreach (var key in s_switches.Concat(s_postgresSwitches))

@@ -602,6 +602,14 @@ internal static class PostgresSchema
                         {
                             Choices = [.. stores.All.Select(store => store.Key)],
                             Default = stores.Default.Key,
+                            Or = stores.All.Any(store => store.Own is not null) ? [ValueForm.Section] : [],
+                            Section = stores.All.Any(store => store.Own is not null)
+                                ? new SectionSchema([
+                                    .. stores
+                                        .All.Where(store => store.Own is not null)
+                                        .Select(store => Section(store.Key, $"{store.Name} as the store, with its settings.", store.Own!)),
+                                ])
+                                : null,
                         },
                         "ports" => key with { Section = With("ports", Ports.Keys, store => store.PortKeys) },
                         "directories" => key with { Section = With("directories", Directories.Keys, store => store.DirectoryKeys) },

@@ -93,7 +93,7 @@ internal sealed class StorageSection(SectionReader section, Findings findings)
         (string Key, string Path)[] apart =
         [
             ("data", found.Data),
-            .. store.Directories.Select(one => (one.Key, one.Path)),
+            .. store.AllDirectories.Select(one => (one.Key, one.Path)),
             ("archive", found.Archive),
         ];
         foreach (var (key, path) in apart)

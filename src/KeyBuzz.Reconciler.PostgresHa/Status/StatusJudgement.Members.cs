@@ -98,7 +98,8 @@ internal sealed partial class StatusJudgement
         var store = Store;
         var view = store.Leader is null
             ? ""
-            : $"consensus leader {store.Leader}, connected to {store.Connected} of {store.Partners} partners; ";
+            : $"consensus leader {store.Leader}, connected to {store.Connected} of {store.Partners} partners; "
+                + (store.Account.Length > 0 ? store.Account + "; " : "");
         var text =
             $"{view}{string.Concat(store.Problems.Select(problem => problem + "; "))}last reached: {ages} (bound "
             + $"{bound.TotalSeconds - 1:0} s)";

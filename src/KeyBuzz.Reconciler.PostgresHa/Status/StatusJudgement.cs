@@ -117,6 +117,7 @@ internal sealed partial class StatusJudgement
     private (string Name, ImmutableArray<Host> Hosts)[] Services =>
         [
             (StatusReads.Patroni, _topology.Members),
+            .. _topology.Store.Service is { } store ? new[] { (store.Name, _topology.Members) } : [],
             (StatusReads.Haproxy, _topology.Proxies),
             (StatusReads.PgBouncer, _topology.Proxies),
             .. _topology.VirtualAddress is null ? [] : new[] { (StatusReads.Keepalived, _topology.Proxies) },

@@ -177,6 +177,9 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
             reads.UnionWith([
                 new UnitRead(Patroni + ".service"),
                 new ContainerRead(Patroni),
+                .. topology.Store.Service is { } store
+                    ? new Read[] { new UnitRead(store.Name + ".service"), new ContainerRead(store.Name) }
+                    : [],
                 .. topology.Store.Kind.Reads(configuration),
                 Replication,
                 Available,

@@ -42,9 +42,9 @@ public sealed class StatusScope(PostgresTopology topology, IEnumerable<Address> 
 
     private static bool Runs(Address address) => address.Type is "container" or "systemd_unit";
 
-    private static bool IsOf(Address address, StatusPlace place) => address.Host == place.Host && ServiceOf(address) == place.Service;
+    private bool IsOf(Address address, StatusPlace place) => address.Host == place.Host && ServiceOf(address) == place.Service;
 
-    private static bool IsAbout(Address address, StatusTopic topic) =>
+    private bool IsAbout(Address address, StatusTopic topic) =>
         ServiceOf(address) switch
         {
             PostgresTopology.HaproxyContainer => topic is StatusTopic.Haproxy or StatusTopic.SqlEndpoints or StatusTopic.VirtualAddress,
@@ -54,9 +54,10 @@ public sealed class StatusScope(PostgresTopology topology, IEnumerable<Address> 
         };
 
     // The blueprint names what a service consists of after it: config_file.pgbouncer-users, directory.haproxy.
-    private static string ServiceOf(Address address) =>
+    private string ServiceOf(Address address) =>
         address.Name.StartsWith(PostgresTopology.HaproxyContainer, StringComparison.Ordinal) ? PostgresTopology.HaproxyContainer
         : address.Name.StartsWith(PostgresTopology.PgBouncerContainer, StringComparison.Ordinal) ? PostgresTopology.PgBouncerContainer
         : address.Name.StartsWith(PostgresTopology.KeepalivedContainer, StringComparison.Ordinal) ? PostgresTopology.KeepalivedContainer
+        : topology.Store.Service is { } store && address.Name.StartsWith(store.Name, StringComparison.Ordinal) ? store.Name
         : PostgresTopology.PatroniContainer;
 }

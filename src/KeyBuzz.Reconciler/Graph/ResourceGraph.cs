@@ -132,6 +132,7 @@ public sealed class ResourceGraph
         }
 
         var diagnostics = new List<Diagnostic>();
+        var gates = (policies ?? []).Select(policy => policy.Address).ToHashSet();
         var nodes = new Dictionary<Address, Node>(all.Count);
         var requires = new List<Address>();
         foreach (var (resource, link) in all.Values.Zip(links))
@@ -141,7 +142,7 @@ public sealed class ResourceGraph
             {
                 foreach (var missing in resource.Requires.Concat(resource.After))
                 {
-                    if (all.ContainsKey(missing))
+                    if (all.ContainsKey(missing) || (gates.Contains(missing) && !resource.Requires.Contains(missing)))
                     {
                         continue;
                     }
@@ -180,7 +181,7 @@ public sealed class ResourceGraph
             }
 
             var required = Sorted(requires, resource.Requires);
-            var after = After(all, managed, resource, link);
+            var after = After(all, gates, managed, resource, link);
             nodes[address] = new Node(resource, required, after, volume, link.Provides)
             {
                 Before = after.IsEmpty ? required : Sorted([.. required, .. after], required),
@@ -301,6 +302,7 @@ public sealed class ResourceGraph
     // The declared order, and the managers of paths in directories that the resource uses. A declared order overrides an inferred one.
     private static ImmutableArray<Address> After(
         Dictionary<Address, Resource> all,
+        HashSet<Address> gates,
         Dictionary<string, List<(string Path, Address Address)>> managed,
         Resource resource,
         ResourceLinks link
@@ -314,7 +316,7 @@ public sealed class ResourceGraph
         var after = new List<Address>();
         foreach (var declared in resource.After)
         {
-            if (all.ContainsKey(declared) && !after.Contains(declared))
+            if ((all.ContainsKey(declared) || gates.Contains(declared)) && !after.Contains(declared))
             {
                 after.Add(declared);
             }

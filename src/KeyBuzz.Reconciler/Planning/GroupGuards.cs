@@ -21,13 +21,16 @@ internal static class GroupGuards
                 .Select(pair =>
                     Diagnostic.Error(
                         pair.Observed!.Reason,
-                        pair.Policy.Location,
+                        PlaceOf(pair.Policy, pair.Observed.Setting),
                         detail: PlanNote.Join("nothing is planned", pair.Observed.Detail),
                         remedy: pair.Observed.Remedy,
                         address: pair.Policy.Address.ToString()
                     )
                 ),
         ];
+
+    private static SourceLocation? PlaceOf(GroupPolicy policy, string? setting) =>
+        setting is not null && policy.Places?.TryGetValue(setting, out var place) == true ? place : policy.Location;
 
     /// <summary>An error for each group with work ahead of everything else that a target leaves out: what is targeted may depend on
     /// it.</summary>

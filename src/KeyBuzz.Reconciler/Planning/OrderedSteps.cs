@@ -108,7 +108,7 @@ internal sealed record OrderedSteps(ImmutableArray<PlannedChange> Changes, IRead
     ) =>
         [
             .. node
-                .Before.Where(other => decided.Changes.ContainsKey(other) && !removed.Contains(other))
+                .Before.Where(other => (decided.Changes.ContainsKey(other) && !removed.Contains(other)) || decided.IsPlanned(other))
                 .Union(node.Resource.AfterRemovalOf.Where(removed.Contains))
                 .Concat(gate is null ? [] : [gate.Value])
                 .Order(),

@@ -21,6 +21,9 @@ public sealed record GroupPolicy(string Group, IGroupPolicy Rules, AttributeSet 
     /// <summary>Resources and groups that come first. The resources that run the group's members do anyway.</summary>
     public ImmutableArray<Address> After { get; init; } = [];
 
+    /// <summary>The places in cluster.yaml of settings that have one of their own, by the setting's name.</summary>
+    public IReadOnlyDictionary<string, SourceLocation>? Places { get; init; }
+
     /// <summary>Hosts of other groups that the policy also works on while it changes its own, so that their locks are taken as well. What
     /// it does there ends with the run.</summary>
     public ImmutableArray<string> Beside { get; init; } = [];

@@ -61,6 +61,9 @@ public abstract record Observation
 
         /// <summary>The evidence for that; null for none.</summary>
         public string? Detail { get; init; }
+
+        /// <summary>Of a group: the setting of its policy that is at odds with it, where one is.</summary>
+        public string? Setting { get; init; }
     }
 }
 

@@ -398,7 +398,7 @@ internal sealed class ValidationTests : BlueprintFixture
     public void A_network_that_matches_every_address_is_refused() =>
         Assert.That(OnlyError(With("networks: [0.0.0.0/0]")), Does.Contain("the network 0.0.0.0/0 matches every address"));
 
-    [TestCase("store: etcd", "'store' cannot be 'etcd' [choices are: raft]")]
+    [TestCase("store: consul", "'store' cannot be 'consul' [choices are: etcd, raft]")]
     public void Unsupported_keys_are_refused_and_not_ignored(string line, string message) =>
         Assert.That(OnlyError(With(line)), Does.Contain(message));
 

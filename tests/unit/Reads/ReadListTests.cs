@@ -32,6 +32,7 @@ public sealed class ReadListTests
                     "ContainerRead",
                     "DiskSpaceRead",
                     "DisksRead",
+                    "EtcdRead",
                     "FileRead",
                     "HaproxyCheckRead",
                     "HistoryRead",

@@ -2,6 +2,7 @@ using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.Backup.PgBackRest;
 using KeyBuzz.Reconciler.Providers.Certificate;
+using KeyBuzz.Reconciler.Providers.ConsensusStore.Etcd;
 using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.Http;
@@ -226,6 +227,15 @@ internal static class ReadSamples
             "timeout -k 1 4 sh -c ",
             "0f3e\n 1000 900\n@m0 0\n@x0 0",
             """{"ExitCode":0,"Output":"0f3e\n 1000 900\n"}"""
+        )
+        {
+            Nothing = """{"ExitCode":-1,"Output":""}""",
+        },
+        new(
+            new EtcdRead("etcd", true),
+            "etcdctl --command-timeout=2s member list -w json",
+            "quota 1\n@e0 0\n@x0 0",
+            """{"ExitCode":0,"Output":"quota 1\n"}"""
         )
         {
             Nothing = """{"ExitCode":-1,"Output":""}""",

@@ -26,7 +26,7 @@ internal sealed record ImageBuild(string Service, string Base, int PostgresVersi
     public static readonly ImmutableArray<string> Usual = ["patroni", "haproxy", "pgbouncer"];
 
     /// <summary>These, and those that only some clusters have.</summary>
-    public static readonly ImmutableArray<string> Services = [.. Usual, "keepalived", "monitoring"];
+    public static readonly ImmutableArray<string> Services = [.. Usual, "keepalived", "etcd", "monitoring"];
 
     /// <summary>The image's name. Builds under one name are told apart by their ids.</summary>
     public string Name =>

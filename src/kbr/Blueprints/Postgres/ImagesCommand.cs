@@ -148,6 +148,7 @@ internal static class ImagesCommand
                 {
                     "patroni" => $"  image: {value}",
                     "keepalived" => $"  virtual_ip: {{ image: {value} }}",
+                    "etcd" => $"  store: {{ etcd: {{ image: {value} }} }}",
                     "monitoring" => $"  monitoring: {{ image: {value} }}",
                     var service => $"  {service}: {{ image: {value} }}",
                 }

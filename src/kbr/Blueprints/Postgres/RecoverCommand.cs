@@ -94,7 +94,7 @@ internal static class RecoverCommand
                 var json = parsed.Read(context.Options.Json);
                 var given = parsed.Read(confirm);
                 await using var session = context.Open(parsed, terminal);
-                var topology = SwitchoverCommand.Topology(session, Word);
+                var topology = Recoverable(session);
                 var policy = session.Cluster.Policies.First(one => one.Group == topology.Scope);
                 var run = new RecoveryRun(topology, policy);
                 var reads = run.MemberReads([]);
@@ -149,7 +149,7 @@ internal static class RecoverCommand
     )
     {
         await using var session = context.Open(parsed, terminal);
-        var topology = SwitchoverCommand.Topology(session, Word);
+        var topology = Recoverable(session);
         if (!topology.Store.HasPassword)
         {
             throw new DiagnosticException(
@@ -267,6 +267,22 @@ internal static class RecoverCommand
                 terminal.Line(text);
             }
         }
+    }
+
+    // The majority of a store with a service of its own is lost and won back apart from Patroni's.
+    private static PostgresTopology Recoverable(Session session)
+    {
+        var topology = SwitchoverCommand.Topology(session, Word);
+        return topology.Store.Service is null
+            ? topology
+            : throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"kbr recovers no cluster with the consensus store {topology.Store.Kind.Name} yet",
+                    detail: "nothing was changed",
+                    remedy: "start the lost members again, and run kbr apply; where their hosts are gone for good, docs/stores.md has the "
+                        + "steps by hand (A lost majority)"
+                )
+            );
     }
 
     // From here on it is done, also where another member leads later.

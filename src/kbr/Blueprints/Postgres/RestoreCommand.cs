@@ -304,6 +304,17 @@ internal static class RestoreCommand
     private static PostgresTopology Backed(Session session)
     {
         var topology = SwitchoverCommand.Topology(session, Word);
+        if (topology.Store.Service is not null)
+        {
+            // It would keep the state of the database before.
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"kbr restores no cluster with the consensus store {topology.Store.Kind.Name} yet",
+                    remedy: "kbr backups prove restores a backup beside the cluster, and checks it"
+                )
+            );
+        }
+
         return topology.Backup is null
             ? throw new DiagnosticException(
                 Diagnostic.Error(

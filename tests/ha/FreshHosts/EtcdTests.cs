@@ -1,0 +1,133 @@
+using KeyBuzz.Reconciler.HaTests;
+using KeyBuzz.Reconciler.LabTests;
+
+namespace KeyBuzz.Reconciler.FreshHosts;
+
+/// <summary>A cluster with <c>store: etcd</c>, from empty hosts to its removal.</summary>
+[TestFixture]
+[Category(Ha.FreshHosts)]
+public sealed class EtcdTests
+{
+    private const string Password = "canary-etcd-Rm4kD8";
+    private const string RootPassword = "canary-root-Bx9wT2";
+
+    // A slow machine must not look like a failure.
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
+
+    [Test]
+    public void It_is_installed_keeps_its_quorum_replaces_a_member_rolls_out_and_goes()
+    {
+        Lab.Command("up");
+        Lab.Command("reset");
+        using var workspace = Ha.Open(secrets => $"{secrets}PATRONI_ETCD_PASS={Password}\nETCD_ROOT_PASS={RootPassword}\n");
+        var image = Lab.Images()["ETCD"];
+        var raft = workspace.Yaml;
+        var yaml = raft.Replace("  version: 17", $"  version: 17\n  store: {{ etcd: {{ image: '{image}' }} }}", StringComparison.Ordinal);
+        workspace.Yaml = yaml;
+        KilledWhenItStarts(workspace);
+        workspace.Apply();
+        workspace.AssertNothingToDo();
+        Ha.UntilHealthy(workspace, TimeSpan.FromSeconds(60));
+        var status = workspace.Kbr("status");
+        Assert.That(status.ExitCode, Is.Zero, status.All);
+        Assert.That(status.Output, Does.Match(@"connected to 2 of 2 partners; etcd 3\.5\.\d+, database [0-9.]+ MiB of 512 MiB"));
+        AssertNobodyReadsItOrItsPasswords(workspace);
+        AssertAnotherStoreIsRefused(workspace, raft);
+        workspace.Yaml = yaml;
+        var recovery = workspace.Kbr("recover", "--auto-approve");
+        Assert.That(
+            (recovery.ExitCode, recovery.All.Contains("kbr recovers no cluster with", StringComparison.Ordinal)),
+            Is.EqualTo((1, true))
+        );
+
+        Assert.That(workspace.Kbr("switchover", "--auto-approve").ExitCode, Is.Zero);
+        var primary = Ha.Leader();
+        var before = Ha.Started(primary);
+        using var writer = TrafficWriter.Start("etcd_rolls", password: Ha.ApplicationPassword, patience: s_patience);
+
+        // One member lost and back; then one that has lost its data, which joins again as a learner that the apply promotes.
+        var other = Ha.Members.First(member => member != primary);
+        Lab.OnHost(other, "systemctl stop etcd");
+        Assert.That(workspace.Kbr("status").All, Does.Contain($"{other}: etcd does not run"));
+        workspace.Apply();
+        Lab.OnHost(primary, "systemctl stop etcd && rm -rf /opt/keybuzz/postgres/etcd/member");
+        workspace.Apply();
+        Assert.That(
+            Lab.OnHost(primary, "docker exec etcd etcdctl member list"),
+            Does.Match($"started, {primary}, .*, false").And.Not.Contain("true").And.Not.Contain("unstarted")
+        );
+
+        // All three restart in turn, the leader after its lead was moved.
+        workspace.Yaml = yaml.Replace("{ etcd: { image", "{ etcd: { quota: 256MiB, image", StringComparison.Ordinal);
+        var rolled = workspace.Kbr("apply", "--auto-approve");
+        Assert.That(rolled.ExitCode, Is.Zero, rolled.All);
+        Assert.That(rolled.Output, Does.Contain("keybuzz-pg-etcd 3 of 3: restarting "));
+
+        // Without any etcd for longer than the lease: the primary goes on, because every member tells it so.
+        foreach (var member in Ha.Members)
+        {
+            Lab.OnHost(member, "systemctl stop etcd");
+        }
+
+        writer.UntilAcknowledged(30 * 20, TimeSpan.FromSeconds(120));
+        workspace.Apply();
+        workspace.AssertNothingToDo();
+
+        var report = writer.Stop();
+        TestContext.Out.WriteLine($"writer: {report}");
+        Assert.That(Ha.Started(primary), Is.EqualTo(before), "the primary was neither restarted nor demoted");
+        Assert.That((report.Failed, report.Cut, report.Lost.Count, report.Servers.Count), Is.EqualTo((0, 0, 0, 1)), $"{report}");
+
+        var destroyed = workspace.Kbr("destroy", "--auto-approve");
+        Assert.That(destroyed.ExitCode, Is.Zero, destroyed.All);
+        Assert.That(Lab.OnHost("db-master-01", "docker ps -aq").Trim(), Is.Empty);
+    }
+
+    // A new cluster of etcd starts on all members or, after this, on those that had no turn yet.
+    private static void KilledWhenItStarts(Workspace workspace)
+    {
+        using var apply = workspace.Start("apply", "--auto-approve");
+        Lab.Until(
+            () => apply.HasExited || Lab.OnHost("db-slave-01", "docker ps -q -f name=etcd").Trim().Length > 0,
+            TimeSpan.FromSeconds(120),
+            "the first member of etcd"
+        );
+        Assert.That(apply.HasExited, Is.False, "it ended before it could be killed");
+        apply.Kill();
+        apply.WaitForExit();
+    }
+
+    private static void AssertNobodyReadsItOrItsPasswords(Workspace workspace)
+    {
+        Assert.That(
+            Lab.OnHost("db-master-01", "docker exec etcd etcdctl get --prefix / 2>&1 || true"),
+            Does.Contain("user name is empty"),
+            "nobody reads it without a password"
+        );
+        var seen =
+            workspace.Kbr("plan", "--verbose").All
+            + workspace.Kbr("status", "--json").All
+            + Lab.OnHost(
+                "db-master-01",
+                "docker inspect etcd patroni; ps -eo args; cat /var/lib/kbr/keybuzz-pg/*; docker logs etcd 2>&1; docker logs patroni 2>&1"
+            );
+        Assert.That(seen, Does.Not.Contain(Password).And.Not.Contain(RootPassword));
+    }
+
+    private static void AssertAnotherStoreIsRefused(Workspace workspace, string raft)
+    {
+        workspace.Yaml = raft;
+        var started = Ha.Members.Select(member => Lab.OnHost(member, "docker ps --no-trunc -q | sort")).ToArray();
+        foreach (string[] words in new[] { new[] { "plan" }, ["apply", "--auto-approve"] })
+        {
+            var refused = workspace.Kbr(words);
+            Assert.That(refused.ExitCode, Is.EqualTo(1), refused.All);
+            Assert.That(
+                refused.All,
+                Does.Contain("uses the consensus store etcd, and cluster.yaml asks for RAFT").And.Contain("nothing is planned")
+            );
+        }
+
+        Assert.That(Ha.Members.Select(member => Lab.OnHost(member, "docker ps --no-trunc -q | sort")), Is.EqualTo(started));
+    }
+}
