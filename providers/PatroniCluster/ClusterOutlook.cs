@@ -35,7 +35,7 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
         foreach (var group in groups)
         {
             cluster ??= group as ClusterOutlook;
-            proxies = group is ProxiesOutlook { Running: var running } ? running : proxies;
+            proxies = group is ProxiesOutlook { Serving: var serving } ? serving : proxies;
         }
 
         return cluster is null ? null : cluster with { Proxies = proxies };
