@@ -48,8 +48,9 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
     {
         ArgumentNullException.ThrowIfNull(health);
         return new ClusterOutlook(
-            new ClusterView([.. health.Members.Select(member => member.Name)], health)
+            new ClusterView(health.Names, health)
             {
+                Fenced = [.. health.Fenced.Keys],
                 Stopped = [.. health.Members.Where(member => !member.Answers).Select(member => member.Name)],
             }
         )
