@@ -171,9 +171,11 @@ public sealed record MemberIdentity(string Name)
         string? storeNamespace
     )
     {
-        var member = PatroniHealth
+        // One that is fenced and down is nobody's member.
+        var members = PatroniHealth
             .Judge(connection.RestPort, ImmutableDictionary<string, Snapshot>.Empty.Add(name, snapshot), [name], long.MaxValue)
-            .Members[0];
+            .Members;
+        var member = members.IsEmpty ? new PatroniMember(name) : members[0];
         return new MemberIdentity(name)
         {
             Scope = member.Scope,

@@ -35,7 +35,7 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
         foreach (var group in groups)
         {
             cluster ??= group as ClusterOutlook;
-            proxies = group is ProxiesOutlook { Running: var running } ? running : proxies;
+            proxies = group is ProxiesOutlook { Serving: var serving } ? serving : proxies;
         }
 
         return cluster is null ? null : cluster with { Proxies = proxies };
@@ -48,8 +48,9 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
     {
         ArgumentNullException.ThrowIfNull(health);
         return new ClusterOutlook(
-            new ClusterView([.. health.Members.Select(member => member.Name)], health)
+            new ClusterView(health.Names, health)
             {
+                Fenced = [.. health.Fenced.Keys],
                 Stopped = [.. health.Members.Where(member => !member.Answers).Select(member => member.Name)],
             }
         )

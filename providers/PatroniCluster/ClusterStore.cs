@@ -15,8 +15,12 @@ internal sealed class ClusterStore(IDeclared resource, IGroupAccess group, ICons
     private readonly ClusterConnection _connection = ClusterConnection.Of(resource);
 
     /// <summary>The store's problems according to its members; empty for none, or if Patroni uses another store.</summary>
-    public async Task<ImmutableArray<HealthProblem>> ProblemsAsync(CancellationToken cancellationToken) =>
-        Problems(await PatroniGroup.ReadAllAsync(group, store.Reads(resource), cancellationToken).ConfigureAwait(false), without: []);
+    /// <param name="without">Members that count as removed.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public async Task<ImmutableArray<HealthProblem>> ProblemsAsync(
+        ImmutableSortedSet<string> without,
+        CancellationToken cancellationToken
+    ) => Problems(await PatroniGroup.ReadAllAsync(group, store.Reads(resource), cancellationToken).ConfigureAwait(false), without);
 
     /// <summary>The same, from answers already read. Pure.</summary>
     /// <param name="snapshots">The answers of the members that could be read.</param>

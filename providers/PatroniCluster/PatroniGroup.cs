@@ -128,8 +128,21 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
     public Observation Observe(GroupPolicy policy, IReadOnlyDictionary<string, Snapshot> members)
     {
         ArgumentNullException.ThrowIfNull(members);
-        var store = stores.Of(policy);
         var health = Judge(policy, members, members.Keys);
+        return Observe(policy, members, health) with
+        {
+            // Whoever is not there because of it is said by it.
+            Held = health.Fenced.ToImmutableSortedDictionary(
+                pair => pair.Key,
+                pair => new HeldMember($"{pair.Key} is {pair.Value.Text}", $"kbr unfence {pair.Key} brings it back"),
+                StringComparer.Ordinal
+            ),
+        };
+    }
+
+    private Observation Observe(GroupPolicy policy, IReadOnlyDictionary<string, Snapshot> members, PatroniHealth health)
+    {
+        var store = stores.Of(policy);
         var connection = ClusterConnection.Of(policy);
         if (IdentityProblemOf(policy, members) is { } mistaken)
         {
@@ -223,8 +236,9 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
                     ),
             Note = notes.Count == 0 ? null : string.Join("; ", notes),
             Outlook = new ClusterOutlook(
-                new ClusterView([.. health.Members.Select(member => member.Name)], health)
+                new ClusterView([.. members.Keys.Order(StringComparer.Ordinal)], health)
                 {
+                    Fenced = [.. health.Fenced.Keys],
                     Stopped =
                     [
                         .. members
@@ -489,6 +503,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
 
         var view = new ClusterView([.. names], health)
         {
+            Fenced = [.. health.Fenced.Keys],
             Stopped = Those((_, snapshot) => connection.Runs(snapshot) == false),
             HoldsData = names.ToImmutableSortedDictionary(
                 name => name,
@@ -518,7 +533,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         {
             told ??= await ReadAllAsync(access, store.Reads(policy), cancellationToken).ConfigureAwait(false);
             var all = With(snapshots, told);
-            return new StoreView(without, new ClusterStore(policy, access, store).Problems(told, without))
+            return new StoreView(without, new ClusterStore(policy, access, store).Problems(told, without.Union(view.Fenced)))
             {
                 Mistaken = IdentityProblemOf(policy, all),
                 PrimaryTellsNamespace =
@@ -710,7 +725,9 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             ? health
             : health with
             {
-                Problems = await new ClusterStore(resource, group, store).ProblemsAsync(cancellationToken).ConfigureAwait(false),
+                Problems = await new ClusterStore(resource, group, store)
+                    .ProblemsAsync([.. health.Fenced.Keys], cancellationToken)
+                    .ConfigureAwait(false),
             };
     }
 

@@ -107,12 +107,21 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
     /// <summary>How many bytes a replica may be behind.</summary>
     public long MaxLag { get; init; } = DefaultMaxLag;
 
+    /// <summary>The members that an operator fenced. Those of them whose Patroni does not answer are not among <see cref="Members"/>:
+    /// nobody expects them.</summary>
+    public ImmutableSortedDictionary<string, FenceMark> Fenced { get; init; } = ImmutableSortedDictionary<string, FenceMark>.Empty;
+
+    /// <summary>All members by name, those that are fenced among them.</summary>
+    public ImmutableArray<string> Names =>
+        [.. Members.Select(member => member.Name).Union(Fenced.Keys, StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+
     /// <summary>How Patroni fails over.</summary>
     public FailoverSettings Failover { get; init; } = FailoverSettings.Defaults;
 
     /// <summary>The reads of each member.</summary>
     /// <param name="restPort">The port of Patroni's REST API.</param>
-    public static ImmutableArray<Read> Reads(int restPort) => [Own(restPort), Cluster(restPort), Configuration(restPort), new ClockRead()];
+    public static ImmutableArray<Read> Reads(int restPort) =>
+        [Own(restPort), Cluster(restPort), Configuration(restPort), new ClockRead(), FenceMark.Read];
 
     /// <summary>Judges the answers.</summary>
     /// <param name="restPort">The port that <see cref="Reads"/> was given.</param>
@@ -126,12 +135,21 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
         long maxLag
     )
     {
-        ImmutableArray<string> names = [.. expected.Order(StringComparer.Ordinal)];
-        var bodies = names
-            .Where(answers.ContainsKey)
+        ImmutableArray<string> all = [.. expected.Order(StringComparer.Ordinal)];
+        var bodies = all.Where(answers.ContainsKey)
             .Select(name => (name, json: Body(answers[name], Own(restPort))))
             .Where(pair => pair.json is not null)
             .ToDictionary(pair => pair.name, pair => pair.json!.Value, StringComparer.Ordinal);
+        var fenced = ImmutableSortedDictionary.CreateBuilder<string, FenceMark>(StringComparer.Ordinal);
+        foreach (var name in all)
+        {
+            if (answers.TryGetValue(name, out var marked) && FenceMark.On(marked) is { } mark)
+            {
+                fenced[name] = mark;
+            }
+        }
+
+        var names = all.RemoveAll(name => fenced.ContainsKey(name) && !bodies.ContainsKey(name));
         var leaders = bodies.Where(pair => IsLeader(pair.Value)).Select(pair => pair.Key).ToList();
         var leader = leaders is [var one] ? one : null;
         var position = leader is null ? null : bodies[leader].At("xlog")?.Number("location");
@@ -175,6 +193,7 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
             IsPaused = bodies.Values.Any(body => body.Boolean("pause") == true),
             IsSynchronous = synchronous,
             MaxLag = maxLag,
+            Fenced = fenced.ToImmutable(),
             Failover = FailoverOf(answers, restPort),
         };
     }

@@ -34,8 +34,9 @@ internal sealed class PatroniMembers(IDeclared resource, IGroupAccess group, ICo
         var health = await HealthyAsync(cancellationToken).ConfigureAwait(false);
         ThrowIfClosed(members);
         // It is healthy by the consensus store's account, too.
-        var view = new ClusterView([.. health.Members.Select(member => member.Name)], health)
+        var view = new ClusterView(health.Names, health)
         {
+            Fenced = [.. health.Fenced.Keys],
             Store = new StoreView([], []),
             HasReplicationPassword = true,
         };

@@ -96,6 +96,7 @@ public sealed class PlannedHandOver(ConnectionPools? pools, IGroupAccess access)
                 );
             }
 
+            await Task.WhenAll(waiting.Select(host => host.HoldDirectAsync())).ConfigureAwait(false);
             try
             {
                 await handOverAsync(waiting.Count > 0 ? CancellationToken.None : cancellationToken).ConfigureAwait(false);
@@ -164,6 +165,16 @@ public sealed class PlannedHandOver(ConnectionPools? pools, IGroupAccess access)
             }
 
             return this;
+        }
+
+        // Where that fails, new direct sessions are refused for as long as there is no primary.
+        public async Task HoldDirectAsync()
+        {
+            var (code, error) = await RunAsync(ConnectionPools.HoldDirect).ConfigureAwait(false);
+            if (code is not (0 or ConnectionPools.Over))
+            {
+                access.Report.Awaits($"{name}: new direct sessions cannot be kept waiting: {error}");
+            }
         }
 
         // One that does not answer is not waited for: it leads nobody anywhere.

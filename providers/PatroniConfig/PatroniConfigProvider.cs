@@ -17,7 +17,8 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
     : IGroupResourceProvider,
         IForgottenOnRemoval,
         IForecastsRollout,
-        IChangesAhead
+        IChangesAhead,
+        IChangesInPart
 {
     /// <summary>What follows, after a comma, an observed value that is stored and not in force everywhere.</summary>
     public static ImmutableArray<string> ReasonsNotInForce => ConfigView.Reasons;
@@ -242,6 +243,41 @@ public sealed class PatroniConfigProvider(ConsensusStores stores)
         ArgumentNullException.ThrowIfNull(group);
         var resolved = await VolumeShare.ResolveAsync(change, group, cancellationToken).ConfigureAwait(false);
         await new ConfigChange(resolved, group, stores.Of(change.Resource)).StoreAheadAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>The parameters of PostgreSQL that a reload is enough for.</summary>
+    public ResourceChange? WithoutDisruption(ResourceChange change, AttributeSet applied, GroupOutlook? outlook)
+    {
+        ArgumentNullException.ThrowIfNull(change);
+        ArgumentNullException.ThrowIfNull(applied);
+        if (outlook is not ConfigOutlook { Restarts: var restarts })
+        {
+            return null;
+        }
+
+        var wanted = change.Resource.Spec.Map(PatroniConfigSpec.SettingsKey);
+        var settings = SortedMap.Of<string>(applied.Map(PatroniConfigSpec.SettingsKey));
+        var names = change.Changed;
+        foreach (var key in change.Changed)
+        {
+            // The value that a parameter falls back to is unknown.
+            if (DynamicSettings.ParameterOf(key) is not null && !restarts.ContainsKey(key) && wanted.TryGetValue(key, out var value))
+            {
+                settings = settings.SetItem(key, value);
+            }
+            else
+            {
+                names = names.Remove(key);
+            }
+        }
+
+        return names.IsEmpty
+            ? null
+            : change with
+            {
+                Resource = change.Resource with { Spec = change.Resource.Spec.With(PatroniConfigSpec.SettingsKey, settings) },
+                Changed = names,
+            };
     }
 
     private static string? Note(ConfigView view, IReadOnlyDictionary<string, string> declared, IReadOnlyDictionary<string, string> wanted)

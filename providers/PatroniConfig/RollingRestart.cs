@@ -55,7 +55,8 @@ public sealed class RollingRestart(Resource config, IGroupAccess group, TimeSpan
     private async Task<RestartPlan> LookAsync(IEnumerable<string> others, CancellationToken cancellationToken)
     {
         var answers = await PatroniGroup.ReadAllAsync(group, RestartPlan.Reads(config), cancellationToken).ConfigureAwait(false);
-        return RestartPlan.Of(config, PatroniGroup.Judge(config, answers, group.Members.Select(member => member.Name)), answers, others);
+        var health = PatroniGroup.Judge(config, answers, group.Members.Select(member => member.Name));
+        return RestartPlan.Of(config, health, answers, others.Except(health.Fenced.Keys));
     }
 
     private async Task AwaitRestartReportAsync(string member, ImmutableSortedSet<string> before, CancellationToken cancellationToken)

@@ -63,7 +63,17 @@ public sealed record ConnectionPools(
     /// <summary>The attribute of whether a pause is required.</summary>
     public const string RequiredKey = "switchover_requires_pause";
 
+    /// <summary>HAProxy's container beside each PgBouncer.</summary>
+    public const string HaproxyContainer = "haproxy";
+
+    /// <summary>Where it has its admin socket, inside its container.</summary>
+    public const string HaproxyAdminSocket = "/run/haproxy/admin.sock";
+
+    /// <summary>Its front end for direct sessions.</summary>
+    public const string DirectFrontend = "postgres";
+
     private const string Folder = "/run/kbr";
+    private const string LimitFile = Folder + "/direct-sessions-limit";
     private const string LeaseFile = Folder + "/pools-paused-until";
     private const string Program = Folder + "/pools-program";
     private const string Said = Folder + "/pools-pause-said";
@@ -117,7 +127,9 @@ public sealed record ConnectionPools(
             $$"""
             mkdir -p {{Folder}}
             # The pause of a run that was killed: it is given back before the next one begins.
+            {{Direct}}
             if [ -e {{LeaseFile}} ]; then
+                release_direct || true
                 timeout 10 {{Console("RESUME")}} >/dev/null 2>&1 || true
             fi
             systemctl stop {{Unit}}.service 2>/dev/null || true
@@ -125,6 +137,7 @@ public sealed record ConnectionPools(
             rm -f {{Said}} {{Fifo}}
             {{Until(Patience + Lease)}}
             cat >{{Program}} <<'kbr-program'
+            {{Direct}}
             # PAUSE answers once the transactions have ended. Nobody answers it when it is given up: then it is ended, in the container.
             mkfifo -m 600 {{Fifo}}
             timeout 600 docker exec -i {{Script.Quote(
@@ -137,7 +150,9 @@ public sealed record ConnectionPools(
                 [ "$until" -gt "${now%.*}" ] || break
                 sleep 0.2
             done 2>/dev/null
+            # New direct sessions first: PgBouncer's own come that way, too.
             resume() {
+                for attempt in 1 2 3 4 5; do release_direct && break; sleep 1; done
                 for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
                     said=$(timeout 10 {{Console("RESUME")}} 2>&1 9>&-) && break
                     case $said in *'{{NotPaused}}'* | *'is not running'* | *'o such container'*) break ;; esac
@@ -150,6 +165,8 @@ public sealed record ConnectionPools(
             # One that was only about to pause.
             resume
             rm -f {{LeaseFile}} {{Program}} {{Said}} {{Fifo}}
+            # One that was only about to hold them sees that there is no lease.
+            release_direct
             kbr-program
             systemd-run --quiet --collect --unit={{Unit}} --description="Holds the pools paused while kbr hands the lead over" \
                 /bin/sh {{Program}} </dev/null
@@ -185,11 +202,31 @@ public sealed record ConnectionPools(
             Deadline = TimeSpan.FromSeconds(10),
         };
 
-    /// <summary>Resumes the pools of a host; fine where they are not paused.</summary>
+    /// <summary>Lets new direct sessions wait while the pause of the pools is held: HAProxy accepts none, and the kernel keeps those that
+    /// connect. Those that it has go on. Exit code <see cref="Over"/>: the host has resumed its pools.</summary>
+    public static Script HoldDirect =>
+        new(
+            $$"""
+            {{Direct}}
+            [ -e {{LeaseFile}} ] || exit {{Seconds(Over)}}
+            hold_direct || { echo "HAProxy does not hold them: ${said:-no answer}" >&2; exit 1; }
+            [ -e {{LeaseFile}} ] || { release_direct; exit {{Seconds(Over)}}; }
+
+            """
+        )
+        {
+            Deadline = TimeSpan.FromSeconds(10),
+        };
+
+    /// <summary>Resumes the pools of a host, new direct sessions first; fine where they are not paused.</summary>
     public Script Resume =>
         new(
             $"""
+            {Direct}
+            released=0
+            release_direct || released=1
             said=$(timeout 10 {Console("RESUME")} 2>&1) || case $said in *'{NotPaused}'*) ;; *) printf '%s\n' "$said" >&2; exit 1 ;; esac
+            if [ $released -ne 0 ]; then echo "new direct sessions are still held" >&2; exit 1; fi
             rm -f {LeaseFile}
 
             """
@@ -208,6 +245,26 @@ public sealed record ConnectionPools(
             && HaproxyServers.Of(answer)[Backend].Where(HaproxyServers.IsUp).Select(HaproxyServers.NameOf).ToList() is [var only]
             && (member is null || only == member);
     }
+
+    // The limit of the front end is 0 meanwhile: docs/decisions/waiting-direct-sessions.md. It is kept beside until it is put back; a
+    // container that was started since has its own.
+    private static string Direct =>
+        $$"""
+            haproxy_says() { timeout 5 docker exec {{HaproxyContainer}} sh -c "echo '$1' | socat -t 4 - UNIX-CONNECT:{{HaproxyAdminSocket}}"; }
+            hold_direct() {
+                if ! [ -e {{LimitFile}} ]; then
+                    limit=$(haproxy_says 'show stat' | grep '^{{DirectFrontend}},FRONTEND,' | cut -d, -f7)
+                    case $limit in '' | 0 | *[!0-9]*) return 1 ;; esac
+                    echo "$limit" >{{LimitFile}}.new && mv {{LimitFile}}.new {{LimitFile}}
+                fi
+                said=$(haproxy_says 'set maxconn frontend {{DirectFrontend}} 0') && [ -z "$(echo $said)" ]
+            }
+            release_direct() {
+                [ -e {{LimitFile}} ] || return 0
+                said=$(haproxy_says "set maxconn frontend {{DirectFrontend}} $(cat {{LimitFile}})" 2>&1)
+                case $(echo $said) in '' | *'is not running'* | *'o such container'*) rm -f {{LimitFile}} ;; *) return 1 ;; esac
+            }
+            """;
 
     // By the time since the host was started: a clock that is set does not shorten or lengthen it.
     private static string Until(TimeSpan from) =>

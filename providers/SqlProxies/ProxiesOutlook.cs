@@ -5,22 +5,22 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Providers.SqlProxies;
 
-/// <summary>Which proxies run anything now. Pure.</summary>
-/// <param name="Running">Their hosts.</param>
-public sealed record ProxiesOutlook(ImmutableSortedSet<string> Running) : GroupOutlook
+/// <summary>Which proxies serve now: their HAProxy runs. Pure.</summary>
+/// <param name="Serving">Their hosts.</param>
+public sealed record ProxiesOutlook(ImmutableSortedSet<string> Serving) : GroupOutlook
 {
     /// <summary>The host that holds the virtual address, whose turn is the last; null for none.</summary>
     public string? Holder { get; init; }
 
-    /// <summary>The steps of a roll-out; null when it disrupts no proxy that runs, or all of them leave.</summary>
+    /// <summary>The steps of a roll-out; null when it disrupts no proxy that serves, or all of them leave.</summary>
     /// <param name="group">The group.</param>
     /// <param name="state">The proxies to be disrupted.</param>
     /// <param name="cluster">The cluster behind them; null when it is not known.</param>
     public RolloutForecast? Forecast(Address group, RolloutState state, ClusterOutlook? cluster = null)
     {
         ArgumentNullException.ThrowIfNull(state);
-        var serving = state.ToCome.Intersect(Running);
-        if (serving.IsEmpty || Running.IsSubsetOf(state.Leaving))
+        var serving = state.ToCome.Intersect(Serving);
+        if (serving.IsEmpty || Serving.IsSubsetOf(state.Leaving))
         {
             return null;
         }
@@ -47,7 +47,7 @@ public sealed record ProxiesOutlook(ImmutableSortedSet<string> Running) : GroupO
                 ))
         );
         var whatIf = ImmutableArray.CreateBuilder<StepOutlook>(steps.Count);
-        var up = Running;
+        var up = Serving;
         foreach (var step in steps)
         {
             var away = step.Kind == RolloutStepKind.Start ? [] : step.Hosts.ToImmutableSortedSet(StringComparer.Ordinal);
@@ -59,13 +59,13 @@ public sealed record ProxiesOutlook(ImmutableSortedSet<string> Running) : GroupO
             group,
             steps.ToImmutable(),
             null,
-            serving.All(host => Running.Union(state.ToCome).Except(state.Leaving).Any(other => other != host))
+            serving.All(host => Serving.Union(state.ToCome).Except(state.Leaving).Any(other => other != host))
                 ? "each restart ends the sessions through that proxy; new ones use another"
                 : "no connections during the restart: the cluster has no other proxy"
         )
         {
             WhatIf = whatIf.ToImmutable(),
-            AtRest = WhatIf(Running, [], cluster),
+            AtRest = WhatIf(Serving, [], cluster),
         };
     }
 

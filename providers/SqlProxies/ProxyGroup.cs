@@ -40,8 +40,9 @@ public sealed class ProxyGroup : IGroupPolicy
         return members.Values.Any(member => services.Any(read => member.Get(read).Status == 200))
             ? new Observation.Present(Comparable.None)
             {
+                // Without HAProxy no session arrives there, whatever PgBouncer does.
                 Outlook = new ProxiesOutlook([
-                    .. members.Where(member => services.Any(read => Runs(member.Value.Get(read)))).Select(member => member.Key),
+                    .. members.Where(member => Runs(member.Value.Get(spec.Haproxy))).Select(member => member.Key),
                 ])
                 {
                     Holder = spec.Held is { } held

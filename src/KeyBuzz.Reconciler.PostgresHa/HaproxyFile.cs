@@ -2,6 +2,7 @@ using System.Globalization;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Monitoring;
 using KeyBuzz.Reconciler.Providers.ConfigFile;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -113,7 +114,7 @@ internal static class HaproxyFile
                 settings.DownInter
             )} fall {settings.Fall} rise {settings.Rise}
 
-            frontend postgres
+            frontend {ConnectionPools.DirectFrontend}
                 bind {ConfigText.Endpoint(proxy.Address, settings.Port)}
             {Held(topology, settings.Port)}    # Just after a start every member counts as up until it was checked: until then nobody is sent to a replica.
                 tcp-request connection reject if {Brace($"nbsrv({PostgresTopology.HaproxyPrimaryBackend}) gt 1")}

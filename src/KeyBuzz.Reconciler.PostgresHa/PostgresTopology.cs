@@ -4,6 +4,7 @@ using KeyBuzz.Reconciler.PostgresHa.Monitoring;
 using KeyBuzz.Reconciler.Providers.Backup;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
 using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -15,7 +16,7 @@ public sealed record PostgresTopology
     public const string PatroniContainer = ClusterDefaults.Container;
 
     /// <summary>The container of HAProxy, on every proxy host.</summary>
-    public const string HaproxyContainer = "haproxy";
+    public const string HaproxyContainer = ConnectionPools.HaproxyContainer;
 
     /// <summary>The container of PgBouncer, on every proxy host.</summary>
     public const string PgBouncerContainer = "pgbouncer";
@@ -36,7 +37,7 @@ public sealed record PostgresTopology
     public const string HaproxyPooledBackend = "pgbouncer";
 
     /// <summary>Where HAProxy has its admin socket, inside its container.</summary>
-    public const string HaproxyAdminSocket = "/run/haproxy/admin.sock";
+    public const string HaproxyAdminSocket = ConnectionPools.HaproxyAdminSocket;
 
     /// <summary>Where PostgreSQL has its unix socket, inside its container.</summary>
     public const string PostgresSocketDirectory = "/var/run/postgresql";

@@ -82,6 +82,8 @@ internal static partial class DocumentedCommands
         ("./kbr switchover --to db-slave-01", Drill, "\"switchover\", \"--to\""),
         ("./kbr restart", "tests/ha/UsersAndSlotsTests.cs", "Kbr(\"restart\", \"--auto-approve\""),
         ("./kbr restart --all", Drill, "\"restart\", \"--all\""),
+        ("./kbr fence db-slave-01 --reason 'disk errors'", "tests/ha/RebootTests.cs", "Kbr(\"fence\", member, \"--reason\""),
+        ("./kbr unfence db-slave-01", "tests/ha/RebootTests.cs", "Kbr(\"unfence\", member"),
         ("./kbr drill", Drill, "Kbr(\"drill\", \"--auto-approve\")"),
         ("systemctl list-timers 'kbr-drill*'", Drill, "s_byHand"),
         ("systemctl start kbr-drill.service", Drill, "s_byHand"),
@@ -249,7 +251,7 @@ internal static partial class DocumentedCommands
     private static partial Regex Own();
 
     [GeneratedRegex(
-        @"\bkbr (?:destroy|restore|recover|relief|switchover|restart|drill|import|backup(?!s)|state (?:mv|rm)|unlock .*--end)|\brm "
+        @"\bkbr (?:destroy|restore|recover|relief|switchover|restart|(?:un)?fence|drill|import|backup(?!s)|state (?:mv|rm)|unlock .*--end)|\brm "
     )]
     private static partial Regex Changes();
 

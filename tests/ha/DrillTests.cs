@@ -201,6 +201,15 @@ public sealed class DrillTests
         }
 
         AssertPoolsResumed();
+        foreach (var proxy in Ha.Proxies)
+        {
+            Assert.That(
+                Lab.OnHost(proxy, "curl -s 'http://127.0.0.1:8404/stats;csv' | grep ^postgres,FRONTEND | cut -d, -f7").Trim(),
+                Is.Not.EqualTo("0"),
+                "new direct sessions are accepted"
+            );
+        }
+
         session.Commit();
         var report = writer.Stop();
         Assert.That((report.Failed, report.Cut, report.Lost.Count), Is.EqualTo((0, 0, 0)), report.ToString());

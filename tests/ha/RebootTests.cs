@@ -69,6 +69,58 @@ public sealed class RebootTests
     }
 
     [Test]
+    [DependsOnTest(nameof(Hosts_rebooted_one_after_another_come_back_by_themselves_with_all_rows), AllowFailure = true)]
+    public void A_fenced_primary_hands_over_and_stays_down_through_a_reboot_and_an_apply_until_it_is_unfenced()
+    {
+        var workspace = HaSetUp.Workspace;
+        var member = Ha.Leader();
+
+        var fenced = workspace.Kbr("fence", member, "--reason", "disk errors", "--auto-approve");
+        Assert.That(fenced.ExitCode, Is.Zero, fenced.All);
+        Assert.That(Ha.Leader(), Is.Not.EqualTo(member));
+        Assert.That(IsRunning(), Is.EqualTo("false"));
+        Assert.That(workspace.Kbr("fence", member, "--auto-approve").All, Does.Contain("already; nothing was changed"));
+        var other = Ha.Members.First(one => one != member && one != Ha.Leader());
+        Assert.That(workspace.Kbr("fence", other, "--auto-approve").All, Does.Contain($"run kbr unfence {member} first"));
+
+        Lab.Command("reboot", member);
+        Assert.That(
+            Lab.OnHost(member, "systemctl is-system-running --wait >/dev/null; systemctl show -p ConditionResult patroni").Trim(),
+            Is.EqualTo("ConditionResult=no")
+        );
+        Ha.Sql(Ha.Leader(), "INSERT INTO before_reboot VALUES (101)");
+        // A session of PgBouncer may have failed while the lead moved.
+        Assert.That(() => workspace.Kbr("status").ExitCode, Is.Zero.After(60).Seconds.PollEvery(1).Seconds);
+        Assert.That(
+            workspace.Kbr("status").All,
+            Does.Contain($"Redundancy: 2 of 3. Cause: {member} is fenced").And.Match(@"ok +fenced +.*\(disk errors\)")
+        );
+        Assert.That(workspace.Kbr("members").Output, Does.Match($@"{member} .* fenced"));
+        var plan = workspace.Kbr("plan", "--detailed-exitcode");
+        Assert.That((plan.ExitCode, plan.All), Is.EqualTo((0, plan.All)), plan.All);
+        Assert.That(plan.All, Does.Contain($"{member} is fenced since").And.Contain($"kbr unfence {member} brings it back"));
+        var drift = workspace.Kbr("drift");
+        Assert.That(drift.ExitCode, Is.Zero, drift.All);
+        Assert.That(drift.All, Does.Contain($"{member} is fenced since"));
+        var apply = workspace.Kbr("apply", "--auto-approve");
+        Assert.That(apply.ExitCode, Is.Zero, apply.All);
+        Assert.That(IsRunning(), Is.EqualTo("false"), "an apply does not undo it");
+        Assert.That(workspace.Kbr("restart", "--all", "--auto-approve").All, Does.Contain($"run kbr unfence {member} first"));
+
+        var back = workspace.Kbr("unfence", member);
+        Assert.That(back.ExitCode, Is.Zero, back.All);
+        Assert.That(Ha.IsStreaming(member));
+        Assert.That(workspace.Kbr("unfence", member).Output, Does.Contain($"{member} is not fenced"));
+        Lab.OnHost(member, "! ls /var/lib/kbr/fence.json /etc/systemd/system/patroni.service.d/kbr-fence.conf 2>/dev/null");
+        Ha.AllHave("before_reboot", 101);
+        Ha.Sql(Ha.Leader(), "DELETE FROM before_reboot WHERE id = 101");
+        Ha.UntilHealthy(workspace, TimeSpan.FromSeconds(120));
+        workspace.AssertNothingToDo();
+
+        string IsRunning() => Lab.OnHost(member, "docker inspect -f '{{.State.Running}}' patroni").Trim();
+    }
+
+    [Test]
     [DependsOnTest(nameof(Hosts_that_all_lost_power_at_once_come_back_by_themselves_with_all_rows), AllowFailure = true)]
     public void A_member_without_its_volume_at_boot_starts_no_empty_database_and_the_plan_names_the_cause()
     {

@@ -84,6 +84,7 @@ public static class ClusterPolicy
     // Refusals that hold in every state.
     private static ClusterStep? Refusal(ClusterView view, ClusterIntent intent) =>
         WithoutMajority(view, intent) is { } without ? new ClusterStep.Refuse(ClusterCause.Majority, without)
+        : BesideFenced(view, intent) is { } fenced ? new ClusterStep.Refuse(ClusterCause.Majority, fenced)
         : view.Mistaken is { } mistaken ? new ClusterStep.Refuse(ClusterCause.Identity, mistaken.Text)
         : view.Health.IsPaused && !intent.OnlyRemoves ? new ClusterStep.Refuse(ClusterCause.Paused, Paused)
         : WithoutAll(view, intent) is { } others ? new ClusterStep.Refuse(ClusterCause.StorePassword, others)
@@ -99,6 +100,18 @@ public static class ClusterPolicy
             ? null
             : $"{string.Join(" and ", intent.Leaving)} would leave {staying} of {view.Names.Length} members, and {majority} are needed to elect a "
                 + "leader; remove fewer, or the whole cluster";
+    }
+
+    // A fenced member is down already: one more must leave a majority, also while it restarts.
+    private static string? BesideFenced(ClusterView view, ClusterIntent intent)
+    {
+        var majority = (view.Names.Length / 2) + 1;
+        var staying = view.Names.Length - view.Fenced.Union(intent.Left).Count - 1;
+        return view.Fenced.IsEmpty || staying >= majority || intent.Pending.All(view.IsDown)
+            ? null
+            : $"{string.Join(" and ", view.Fenced)} {(view.Fenced.Count == 1 ? "is" : "are")} fenced: with one more member down, "
+                + $"{staying} of {view.Names.Length} would stay, and {majority} are needed to elect a leader; "
+                + $"run kbr unfence {view.Fenced[0]} first";
     }
 
     /// <summary>Why a new password of the consensus store cannot come to these members alone; null where that is not the

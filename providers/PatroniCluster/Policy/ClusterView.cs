@@ -12,6 +12,9 @@ public sealed record ClusterView(ImmutableArray<string> Names, PatroniHealth Hea
     /// <summary>Members whose container does not run.</summary>
     public ImmutableSortedSet<string> Stopped { get; init; } = [];
 
+    /// <summary>Members that an operator fenced: nothing starts them, and they do not count for a majority.</summary>
+    public ImmutableSortedSet<string> Fenced { get; init; } = [];
+
     /// <summary>The recovery that the members know of, and those that have come back as they were lost; null for none.</summary>
     public RecoveryVerdict.Known? Recovery { get; init; }
 

@@ -322,7 +322,8 @@ public sealed record RecoveryChoice(RecoveryMember Survivor, ImmutableArray<Reco
     )
     {
         var notLost = request.Begun is null
-            ? "kbr apply rebuilds the members that are missing, from the primary"
+            ? "kbr apply rebuilds the members that are missing, from the primary. One that has just lost the others gives the lead up within "
+                + "ttl seconds: run this again then"
             : $"kbr recover confirm gives up the recovery from {request.Begun}, which has not ended; then kbr apply";
         var led = members.FirstOrDefault(request.IsLed)?.Name;
         if (members.FirstOrDefault(member => member.IsPrimary && member.Name != led) is { } primary)

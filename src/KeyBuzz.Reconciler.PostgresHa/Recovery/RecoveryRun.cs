@@ -52,26 +52,30 @@ public sealed class RecoveryRun(PostgresTopology topology, GroupPolicy policy)
         var health = PatroniHealth.Judge(topology.Ports.Rest, answers, topology.Members.Select(member => member.Name), long.MaxValue);
         return
         [
-            .. health.Members.Select(member => new RecoveryMember(member.Name)
-            {
-                Error = answers.ContainsKey(member.Name) ? null : members[member.Name].Error ?? "no answer",
-                IsPrimary = member.Leads,
-                WasSynchronous = member.IsSynchronous,
-                Runs = answers.TryGetValue(member.Name, out var snapshot) && Runs(snapshot),
-                HasDesiredPassword = snapshot is null ? null : Store.HasDesiredPassword(policy, snapshot),
-                HasOwnStore = snapshot is not null && HasOwnStore(member.Name, snapshot),
-                Reached =
-                [
-                    .. Ports(lost)
-                        .Where(one => one.Member == member.Name)
-                        .SelectMany(one =>
-                            answers
-                                .Concat(Read(proxies))
-                                .Where(other => other.Value.Get(one.Port) == PortState.Answered)
-                                .Select(other => $"port {one.Port.Port} of {one.Member} answers {other.Key}")
-                        ),
-                ],
-            }),
+            .. topology
+                .Members.Select(host => host.Name)
+                .Order(StringComparer.Ordinal)
+                .Select(name => health.Members.FirstOrDefault(member => member.Name == name) ?? new PatroniMember(name))
+                .Select(member => new RecoveryMember(member.Name)
+                {
+                    Error = answers.ContainsKey(member.Name) ? null : members[member.Name].Error ?? "no answer",
+                    IsPrimary = member.Leads,
+                    WasSynchronous = member.IsSynchronous,
+                    Runs = answers.TryGetValue(member.Name, out var snapshot) && Runs(snapshot),
+                    HasDesiredPassword = snapshot is null ? null : Store.HasDesiredPassword(policy, snapshot),
+                    HasOwnStore = snapshot is not null && HasOwnStore(member.Name, snapshot),
+                    Reached =
+                    [
+                        .. Ports(lost)
+                            .Where(one => one.Member == member.Name)
+                            .SelectMany(one =>
+                                answers
+                                    .Concat(Read(proxies))
+                                    .Where(other => other.Value.Get(one.Port) == PortState.Answered)
+                                    .Select(other => $"port {one.Port.Port} of {one.Member} answers {other.Key}")
+                            ),
+                    ],
+                }),
         ];
     }
 

@@ -11,7 +11,7 @@ internal sealed partial class StatusJudgement
         ImmutableArray<string> unreachable = [.. All.Where(host => Of(host) is null).Select(host => host.Name)];
         var (writes, note) = Writes();
         var serving = (Leader is null ? 0 : 1) + Replicas.Count(member => member.Replication == "streaming");
-        return new StatusConclusion(writes, note, serving, _topology.Members.Length, unreachable, Causes(items, unreachable))
+        return new StatusConclusion(writes, note, serving, _declared, unreachable, Causes(items, unreachable))
         {
             WritesThrough = writes == StatusVerdict.Ok ? WritesThrough() : "",
         };
@@ -66,6 +66,7 @@ internal sealed partial class StatusJudgement
             .. FullVolumes.Select(host => $"the volume of {host} is full"),
             .. TroublesOf(UnitTrouble).Select(one => one.Text),
             .. Health.IsPaused ? ["Patroni is paused"] : (string[])[],
+            .. _fenced.Select(one => $"{one.Member.Name} is fenced"),
         ];
         var first = items.FirstOrDefault(item => item.Verdict == StatusVerdict.NotOk)
             ?? items.FirstOrDefault(item => item.Verdict == StatusVerdict.Unknown);

@@ -83,7 +83,8 @@ internal sealed partial class StatusJudgement
         _reads.Store(
             Health
                 .Members.Where(member => member.Answers)
-                .ToDictionary(member => member.Name, member => _hosts[member.Name].Snapshot!, StringComparer.Ordinal)
+                .ToDictionary(member => member.Name, member => _hosts[member.Name].Snapshot!, StringComparer.Ordinal),
+            [.. _fenced.Select(one => one.Member)]
         );
 
     // Patroni reports that it reached the store even if it only read its own copy, so the store's leader is read as well.

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Providers.SqlProxies;
 
@@ -15,6 +16,8 @@ internal sealed partial class StatusJudgement
     private readonly StatusReads _reads;
     private readonly IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> _hosts;
     private readonly IReadOnlyList<EndpointAnswer> _endpoints;
+    private readonly ImmutableArray<(Host Member, FenceMark Mark)> _fenced;
+    private readonly int _declared;
 
     public StatusJudgement(
         PostgresTopology topology,
@@ -23,7 +26,19 @@ internal sealed partial class StatusJudgement
         IReadOnlyList<EndpointAnswer> endpoints
     )
     {
-        _topology = topology;
+        // A fenced member is asked for nothing more than that it stays down.
+        var fenced = ImmutableArray.CreateBuilder<(Host Member, FenceMark Mark)>();
+        foreach (var member in topology.Members)
+        {
+            if (hosts.GetValueOrDefault(member.Name).Snapshot is { } snapshot && FenceMark.On(snapshot) is { } mark)
+            {
+                fenced.Add((member, mark));
+            }
+        }
+
+        _fenced = fenced.ToImmutable();
+        _declared = topology.Members.Length;
+        _topology = _fenced.IsEmpty ? topology : topology with { Members = topology.Members.RemoveAll(member => IsFenced(member)) };
         _reads = reads;
         _hosts = hosts;
         _endpoints = endpoints;
@@ -38,6 +53,11 @@ internal sealed partial class StatusJudgement
         items.Add(Reachable() with { Topic = StatusTopic.Hosts });
         items.Add(WithRestarts(EachRuns("units", UnitTrouble)) with { Topic = StatusTopic.Services });
         items.Add(EachRuns("containers", (host, name) => ContainerTrouble(host, name)) with { Topic = StatusTopic.Services });
+        if (!_fenced.IsEmpty)
+        {
+            items.Add(Fenced());
+        }
+
         items.AddRange(Members());
         items.Add(HaproxyValid() with { Topic = StatusTopic.Haproxy });
         items.Add(HaproxySees() with { Topic = StatusTopic.Haproxy });
@@ -72,6 +92,44 @@ internal sealed partial class StatusJudgement
                 .Select(group => Endpoint("sql through " + group.Key, [.. group]) with { Topic = StatusTopic.SqlEndpoints })
         );
         return new ClusterStatus(items.ToImmutable(), Conclude(items)) { BackupAge = BackupAge(), Measures = [.. Measures(history)] };
+    }
+
+    private bool IsFenced(Host member)
+    {
+        foreach (var (fenced, _) in _fenced)
+        {
+            if (fenced.Name == member.Name)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    // It is as somebody wants it, unless it runs.
+    private StatusItem Fenced()
+    {
+        var said = new List<string>();
+        var wrong = ImmutableArray.CreateBuilder<StatusPlace>();
+        foreach (var (member, mark) in _fenced)
+        {
+            var runs = Of(member) is { } snapshot && ContainerTrouble(snapshot, StatusReads.Patroni) is null;
+            said.Add(
+                runs
+                    ? $"{member.Name} is {mark.Text}, and still runs: run kbr fence {member.Name} again"
+                    : $"{member.Name} is {mark.Text}; kbr unfence {member.Name} brings it back"
+            );
+            if (runs)
+            {
+                wrong.Add(new StatusPlace(StatusReads.Patroni, member.Name));
+            }
+        }
+
+        return new StatusItem("fenced", wrong.Count == 0 ? StatusVerdict.Ok : StatusVerdict.NotOk, string.Join("; ", said))
+        {
+            Places = wrong.ToImmutable(),
+        };
     }
 
     private IEnumerable<Host> All => _topology.Members.Concat(_topology.Proxies);
@@ -311,18 +369,17 @@ internal sealed partial class StatusJudgement
     private StatusItem Listeners()
     {
         var asked = _topology.Proxies.Where(host => Of(host) is not null).ToList();
+        var listeners = _reads.Listeners.Where(listener => !IsFenced(listener.Host)).ToList();
         // A host is named once, with its ports and the probing proxies.
         var wrong = asked
             .SelectMany(from =>
-                _reads
-                    .Listeners.Select(listener =>
-                        (from, listener, State: Of(from)!.Get(new PortRead(listener.Host.Address, listener.Port)))
-                    )
+                listeners
+                    .Select(listener => (from, listener, State: Of(from)!.Get(new PortRead(listener.Host.Address, listener.Port))))
                     .Where(seen => seen.State != PortState.Answered)
             )
             .ToList();
         return wrong.Count == 0
-            ? Item("listeners", _topology.Proxies, $"{_reads.Listeners.Count()} ports answer the proxies")
+            ? Item("listeners", _topology.Proxies, $"{listeners.Count} ports answer the proxies")
             : new StatusItem(
                 "listeners",
                 StatusVerdict.NotOk,

@@ -128,7 +128,10 @@ internal sealed class StatusReads(PostgresTopology topology, Resource configurat
         (s_configuration.Desired(configuration), s_configuration.Observe(configuration, members));
 
     /// <summary>The health of the consensus store, from the members that answer.</summary>
-    public StoreHealth Store(IReadOnlyDictionary<string, Snapshot> members) => topology.Store.Kind.Judge(configuration, members, []);
+    /// <param name="members">Their answers.</param>
+    /// <param name="fenced">Members that are down on purpose.</param>
+    public StoreHealth Store(IReadOnlyDictionary<string, Snapshot> members, ImmutableArray<Host> fenced) =>
+        topology.Store.Kind.Judge(configuration, members, [.. fenced.Select(host => topology.Store.Kind.AddressOf(configuration, host))]);
 
     /// <summary>The path in the consensus store that a member uses; null if it does not report it.</summary>
     public string? NamespaceOf(Snapshot member) => topology.Store.Kind.NamespaceOf(configuration, member);

@@ -18,6 +18,11 @@ public sealed record SwitchoverChoice(string Leader, string Candidate)
     public static SwitchoverChoice Of(string scope, PatroniHealth health, string? wanted, string? preferred)
     {
         ArgumentNullException.ThrowIfNull(health);
+        if (wanted is not null && health.Fenced.TryGetValue(wanted, out var mark))
+        {
+            throw Refused($"{wanted} is {mark.Text}", $"run kbr unfence {wanted} first");
+        }
+
         if (wanted is not null && health.Members.All(member => member.Name != wanted))
         {
             throw Refused(

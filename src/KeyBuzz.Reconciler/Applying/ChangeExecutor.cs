@@ -80,6 +80,51 @@ internal sealed class ChangeExecutor(ApplyRun run, IReadOnlyDictionary<Address, 
         return null;
     }
 
+    /// <summary>Makes the part of a change that disrupts no service, with a record of its own, while the rest is left for later. Answers
+    /// the attributes that it changes, and what kept it from being made; none where there is no such part.</summary>
+    public async Task<(ImmutableSortedSet<string> Names, string? Error)> ApplyPartAsync(PlannedChange change)
+    {
+        if (
+            change is not { Action: ResourceAction.Update, Record: { } next }
+            || run.Providers.Get(change.Address.Type) is not IChangesInPart provider
+            || run.Survey.Records.GetValueOrDefault(change.Address) is not { Pending: false } last
+            || provider.WithoutDisruption(
+                ChangeScript.Of(change),
+                last.Spec,
+                (run.Survey.Observations.GetValueOrDefault(change.Address) as Observation.Present)?.Outlook
+            )
+                is not { } part
+        )
+        {
+            return ([], null);
+        }
+
+        var prints = last.Fingerprints;
+        foreach (var (name, print) in next.Fingerprints)
+        {
+            if (part.Changed.Contains(name))
+            {
+                prints = prints.SetItem(name, print);
+            }
+        }
+
+        var made = change with
+        {
+            Resource = part.Resource,
+            Differences = [.. change.Differences.Where(difference => part.Changed.Contains(difference.Name))],
+            Record = last with { Spec = part.Resource.Spec, Fingerprints = prints },
+            Intent = last with { Intended = last.Intended.Union(part.Changed) },
+        };
+        try
+        {
+            return (part.Changed, await MakeAsync(made).ConfigureAwait(false));
+        }
+        catch (Exception exception) when (exception is HostException or ChangeFailedException)
+        {
+            return (part.Changed, exception.Message);
+        }
+    }
+
     /// <summary>Brings a group to health.</summary>
     public async Task<string?> BringToHealthAsync(PlannedGroup group)
     {

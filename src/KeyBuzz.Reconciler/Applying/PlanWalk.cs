@@ -159,7 +159,7 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
 
         if (rollout is null && run.Disruptions.Holds(change.Address) && run.Disruptions.ClosedBecause is { } closed)
         {
-            return log.Leave(change, closed);
+            return await slots.RunAsync(change.Address.Host, () => LeaveAsync(change, closed)).ConfigureAwait(false);
         }
 
         return await slots
@@ -169,6 +169,15 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
                     : await log.PerformAsync(change, () => MakeAsync(change, rollout), () => Excuse(change)).ConfigureAwait(false)
             )
             .ConfigureAwait(false);
+    }
+
+    // What of it disrupts nobody need not wait.
+    private async Task<string?> LeaveAsync(PlannedChange change, string closed)
+    {
+        var (names, error) = run.Stop.IsCancellationRequested ? ([], null) : await _executor.ApplyPartAsync(change).ConfigureAwait(false);
+        return names.IsEmpty ? log.Leave(change, closed)
+            : error is null ? log.LeaveHalfway(change, $"{closed}; without it, now: {string.Join(", ", names)}")
+            : log.LeaveHalfway(change, $"{closed}; {string.Join(", ", names)} cannot be changed now: {error}");
     }
 
     // What is replaced later exists meanwhile, and uses meanwhile what is to be removed after it. A change that is held itself hears of it

@@ -140,15 +140,15 @@ public sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProvid
         }
     }
 
-    // A part of it may be made.
-    private string LeaveHalfway(IPlannedStep step, string reason)
+    /// <summary>The same of a step of which a part may be made.</summary>
+    public string LeaveHalfway(IPlannedStep step, string reason)
     {
         lock (_gate)
         {
             _halfway.Add(step);
         }
 
-        return Leave(step, reason);
+        return Leave(step, secrets.Mask(reason));
     }
 
     /// <summary>The step of that address that was left for the next maintenance window; null for none.</summary>

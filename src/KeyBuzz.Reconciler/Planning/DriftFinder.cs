@@ -69,10 +69,23 @@ public sealed class DriftFinder
             Add(policy.Address, _groups.Judge(input, Applied(policy, input.Records.Values), keyed));
         }
 
+        var held = new HeldMembers();
+        foreach (var policy in _configured.Policies.Select(node => node.Policy).Where(policy => GroupDrift.IsApplied(input, policy)))
+        {
+            held.Add(input.ObserveGroup(Applied(policy, input.Records.Values)));
+        }
+
         foreach (var address in graph.Order.Where(views.ContainsKey))
         {
-            Add(address, _resources.Judge(input, graph.Find(address)!, views[address], drifted, keyed));
+            Add(
+                address,
+                held.ReasonOf(address.Host) is { } reason
+                    ? DriftVerdict.Unknown(address, reason, isError: false)
+                    : _resources.Judge(input, graph.Find(address)!, views[address], drifted, keyed)
+            );
         }
+
+        diagnostics.AddRange(held.Notices());
 
         var missing = _configured
             .Order.Where(address => input.IsTarget(address) && !input.Records.ContainsKey(address))

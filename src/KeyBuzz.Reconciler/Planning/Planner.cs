@@ -44,7 +44,8 @@ public sealed class Planner
 
         var context = ContextOf(input);
         Refuse(ReplacementRequests.Refusals(input, context.Scope, _providers));
-        var decided = Decide(context);
+        var held = HeldMembers.Of(input);
+        var decided = Decide(context, held);
         decided.Add(ReplacementRequests.Unmet(input, decided));
         foreach (var kept in DestroyProtection.KeptDependencies(context, decided, _providers))
         {
@@ -55,6 +56,7 @@ public sealed class Planner
         Refuse(GroupGuards.Ahead(context));
         Refuse(GroupGuards.Outsiders(input, decided.Changes));
         decided.Add(context.Scope.UnmatchedPatterns());
+        decided.Add(held.Notices());
         if (input.Options.Import)
         {
             decided.KeepOnlyFound();
@@ -93,7 +95,7 @@ public sealed class Planner
     }
 
     // Desired resources, dependencies first; then the recorded ones that are not desired any more, dependents first.
-    private PlanDecisions Decide(PlanContext context)
+    private PlanDecisions Decide(PlanContext context, HeldMembers held)
     {
         var input = context.Input;
         var decided = new PlanDecisions(input);
@@ -109,7 +111,7 @@ public sealed class Planner
 
             if (!input.Options.Destroy)
             {
-                DecideDesired(context, decided, node, record);
+                DecideDesired(context, decided, node, record, held);
             }
             else if (record is not null)
             {
@@ -124,7 +126,13 @@ public sealed class Planner
         )
         {
             var cause = input.Options.Destroy ? Cause.Destroyed : Cause.Removed;
-            decided.Add(address, _removals.Decide(context, input.Records[address], cause));
+            var record = input.Records[address];
+            decided.Add(
+                address,
+                held.ReasonOf(address.Host) is null
+                    ? _removals.Decide(context, record, cause)
+                    : held.Hold(record.ToResource(), record, _removals.Decide(context, record, cause))
+            );
         }
 
         if (!input.Options.Destroy)
@@ -147,7 +155,13 @@ public sealed class Planner
         }
     }
 
-    private void DecideDesired(PlanContext context, PlanDecisions decided, ResourceGraph.Node node, ResourceRecord? record)
+    private void DecideDesired(
+        PlanContext context,
+        PlanDecisions decided,
+        ResourceGraph.Node node,
+        ResourceRecord? record,
+        HeldMembers held
+    )
     {
         var address = node.Resource.Address;
         var policy = context.Input.Graph.PolicyOver(address);
@@ -160,7 +174,11 @@ public sealed class Planner
             address,
             decided.BlockingReason(address, node.Requires) is { } reason
                 ? ResourceDecision.Blocking(reason)
-                : Decision(context, decided, node, record, policy is null ? null : decided.Groups.GetValueOrDefault(policy.Group))
+                : held.Hold(
+                    node.Resource,
+                    record,
+                    Decision(context, decided, node, record, policy is null ? null : decided.Groups.GetValueOrDefault(policy.Group))
+                )
         );
     }
 

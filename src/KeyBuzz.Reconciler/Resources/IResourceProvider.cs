@@ -70,6 +70,18 @@ public interface IChangesAhead
     Task ChangeAheadAsync(ResourceChange change, IGroupAccess group, CancellationToken cancellationToken);
 }
 
+/// <summary>A type of a group whose change disrupts a service by some of its attributes only. While no step may disrupt one, such as
+/// outside a maintenance window, the others are changed. Pure.</summary>
+public interface IChangesInPart
+{
+    /// <summary>The part of a change that disrupts nobody: a resource with the applied values and those of the changed ones. Null where
+    /// there is none.</summary>
+    /// <param name="change">The whole change.</param>
+    /// <param name="applied">What was last applied.</param>
+    /// <param name="outlook">The momentary state of the resource; null for none.</param>
+    ResourceChange? WithoutDisruption(ResourceChange change, AttributeSet applied, GroupOutlook? outlook);
+}
+
 /// <summary>A change could not be made; the message is for the operator and names what was found and what to do.</summary>
 public class ChangeFailedException(string message, Exception? inner = null) : Exception(message, inner);
 

@@ -15,6 +15,13 @@ public abstract record Observation
     /// (<see cref="IGroupPolicy.PrepareAsync"/>).</summary>
     public ImmutableSortedSet<string> Ahead { get; init; } = [];
 
+    /// <summary>Of a group: members that an operator took out of service. Nothing on these hosts is changed, or counted as drift.</summary>
+    public ImmutableSortedDictionary<string, HeldMember> Held { get; init; } = Nobody;
+
+    /// <summary>No member at all.</summary>
+    public static ImmutableSortedDictionary<string, HeldMember> Nobody { get; } =
+        ImmutableSortedDictionary.Create<string, HeldMember>(StringComparer.Ordinal);
+
     /// <summary>It is not there.</summary>
     /// <param name="Note">Something the plan should say, or null; for example what a device already holds.</param>
     public sealed record Absent(string? Note = null) : Observation
@@ -82,6 +89,11 @@ public sealed record ForeignSetting(string Name, string Value, string Remedy, bo
 /// <param name="Name">Its name in the group, such as its address.</param>
 /// <param name="Host">The host of the configuration that it is, or null.</param>
 public sealed record Outsider(string Name, string? Host);
+
+/// <summary>A member that an operator took out of service.</summary>
+/// <param name="Reason">What, since when, and why, as a sentence with its name.</param>
+/// <param name="Remedy">What ends it.</param>
+public sealed record HeldMember(string Reason, string Remedy);
 
 /// <summary>How a group is at this moment, as its provider sees it: shown, but never compared and never recorded.</summary>
 public abstract record GroupOutlook;

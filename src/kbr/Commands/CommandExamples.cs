@@ -84,6 +84,8 @@ internal static class CommandExamples
         ],
         ["kbr switchover"] = [new("kbr switchover --to db-slave-01", "make db-slave-01 the primary")],
         ["kbr restart"] = [new("kbr restart --all", "restart every member, one at a time")],
+        ["kbr fence"] = [new("kbr fence db-slave-01 --reason 'disk errors'", "take db-slave-01 out of service, and say why")],
+        ["kbr unfence"] = [new("kbr unfence db-slave-01", "bring db-slave-01 back, and wait until it streams")],
         ["kbr relief"] = [new("kbr relief db-slave-01", "give the ballast of a full volume back")],
         ["kbr drill"] = [new("kbr drill --kind kill --svg gap.svg", "kill the primary, measure the gap, draw it")],
         ["kbr restore"] =

@@ -231,6 +231,8 @@ public sealed class CommandLineTests : LocalCluster
                         ["graph"],
                         ["switchover"],
                         ["restart"],
+                        ["fence", "db-1"],
+                        ["unfence", "db-1"],
                         ["relief", "db-1"],
                         ["drill"],
                         ["backups", "prove"],

@@ -4,6 +4,7 @@ using KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.PostgresHa.Recovery;
 using KeyBuzz.Reconciler.PostgresHa.Status;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PatroniConfig;
 
 namespace KeyBuzz.Reconciler.Tests.Cli;
@@ -67,6 +68,7 @@ public sealed partial class JsonSchemaTests : LocalCluster
                     "status",
                     "switchover",
                     "restart",
+                    "fence",
                     "relief",
                     "monitoring_render",
                     "restore",
@@ -151,6 +153,15 @@ public sealed partial class JsonSchemaTests : LocalCluster
             Is.Empty
         );
     }
+
+    [Test]
+    public void A_fence_is_valid() =>
+        Assert.Multiple(() =>
+        {
+            var mark = new FenceMark(new DateTimeOffset(2026, 11, 29, 21, 10, 0, TimeSpan.Zero), "root@install-01", "disk errors");
+            Assert.That(JsonSchemas.Problems(FenceView.Document("pg", "db-1", mark, "db-2", TimeSpan.FromSeconds(7))), Is.Empty);
+            Assert.That(JsonSchemas.Problems(FenceView.Document("pg", "db-1", null, null, TimeSpan.FromSeconds(7))), Is.Empty);
+        });
 
     [Test]
     public void A_recovery_is_valid()

@@ -34,6 +34,21 @@ public sealed class GroupDriftTests
     }
 
     [Test]
+    public void A_held_member_is_not_compared_and_that_is_said()
+    {
+        var found = Found("good", "host-1") with { Held = GroupPlanTests.Holding("host-1") };
+
+        var drift = Find(found);
+        Assert.That((drift.HasDrift, drift.HasErrors), Is.EqualTo((false, false)));
+        Assert.That(
+            drift.Uncompared.Select(one => (one.Address, one.Reason, one.IsError)),
+            Is.EqualTo(new[] { (s_member.Address, "host-1 is fenced", false) })
+        );
+        Assert.That(drift.Diagnostics.Select(one => one.Summary), Does.Contain("host-1 is fenced: nothing on it is changed"));
+        Assert.That(Find(Found("good", "host-1")).Compared, Does.Contain(s_member.Address));
+    }
+
+    [Test]
     public void A_group_that_was_never_applied_has_no_drift()
     {
         var drift = Find(Found("bad", "host-1"), records: []);

@@ -623,6 +623,44 @@ public sealed class GroupPlanTests
     }
 
     [Test]
+    public void Nothing_changes_on_the_host_of_a_member_that_is_held_and_the_plan_says_so()
+    {
+        var found = Present(("health", "good")) with { Held = Holding("host-1") };
+
+        var held = PlanGroup(found);
+        Assert.That(held.Changes.Single(change => change.Address == s_member).Action, Is.EqualTo(ResourceAction.NoOp));
+        Assert.That(
+            held.Changes.Single(change => change.Address == s_address).Action,
+            Is.EqualTo(ResourceAction.Create),
+            "the group's own"
+        );
+        Assert.That(held.Groups.Single().Rollout, Is.Null, "a roll-out leaves it");
+        var said = held.Diagnostics.Single();
+        Assert.That(
+            (said.Severity, said.Summary, said.Detail, said.Remedy, said.Host),
+            Is.EqualTo(
+                (
+                    Severity.Warning,
+                    "host-1 is fenced: nothing on it is changed",
+                    "1 resource on it differs, and waits for that to end",
+                    "unfence host-1",
+                    "host-1"
+                )
+            )
+        );
+
+        Assert.That(PlanGroup(Present(("health", "good"))).Diagnostics, Is.Empty);
+        Assert.That(
+            PlanGroup(found, new PlanOptions { Destroy = true }, isApplied: true).Changes.Select(change => change.Action),
+            Is.All.EqualTo(ResourceAction.Delete),
+            "a destroy is a request of its own"
+        );
+    }
+
+    internal static ImmutableSortedDictionary<string, HeldMember> Holding(string host) =>
+        Observation.Nobody.Add(host, new HeldMember($"{host} is fenced", $"unfence {host}"));
+
+    [Test]
     public void A_policy_in_a_cycle_or_after_something_unknown_is_refused()
     {
         var providers = new ProviderRegistry([new FakeProvider()]);

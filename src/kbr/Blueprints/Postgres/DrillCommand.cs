@@ -55,6 +55,7 @@ internal static class DrillCommand
 
                 await using var session = context.Open(parsed, terminal);
                 var topology = SwitchoverCommand.Topology(session, "drill");
+                await FenceCommand.RefuseWhileFencedAsync(session, topology, "drill", stop).ConfigureAwait(false);
                 var choice = await SwitchoverCommand.ChooseAsync(session, topology, null, stop).ConfigureAwait(false);
                 if (!json)
                 {

@@ -14,6 +14,9 @@ namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 /// <param name="Error">Why the host could not be read; null when it was.</param>
 internal sealed record ListedMember(string Host, string Address, PatroniMember Said, string? Error)
 {
+    /// <summary>Whether an operator fenced it.</summary>
+    public bool IsFenced { get; init; }
+
     /// <summary>Its role; null without an answer.</summary>
     public string? Role =>
         !Said.Answers ? null
@@ -24,6 +27,9 @@ internal sealed record ListedMember(string Host, string Address, PatroniMember S
     /// <summary>Its state in a word or two.</summary>
     public string State =>
         Error is not null ? "unreachable"
+        : IsFenced
+            ? Said.Answers ? "fenced, still runs"
+                : "fenced"
         : !Said.Answers ? "no answer"
         : Said is { IsRunning: true, Leads: false, Replication: { } replication } ? replication
         : Said.State ?? "unknown";
@@ -47,9 +53,12 @@ internal static class MembersView
             .. topology.Members.Select(host => new ListedMember(
                 host.Name,
                 string.Create(CultureInfo.InvariantCulture, $"{host.Address}:{topology.Ports.Postgres}"),
-                health.Members.First(member => member.Name == host.Name),
+                health.Members.FirstOrDefault(member => member.Name == host.Name) ?? new PatroniMember(host.Name),
                 errors.GetValueOrDefault(host.Name)
-            )),
+            )
+            {
+                IsFenced = health.Fenced.ContainsKey(host.Name),
+            }),
         ];
 
     /// <summary>Shows the table, and below it why hosts could not be read.</summary>

@@ -29,6 +29,8 @@ internal sealed class PostgresCommands : IBlueprintCommands
             ConnectCommand.Create(context),
             SwitchoverCommand.Create(context),
             RestartCommand.Create(context),
+            FenceCommand.Create(context),
+            FenceCommand.CreateUndo(context),
             ReliefCommand.Create(context),
             DrillCommand.Create(context),
             RestoreCommand.Create(context),

@@ -160,6 +160,7 @@ internal static class RecoverCommand
             );
         }
 
+        await FenceCommand.RefuseWhileFencedAsync(session, topology, Word, stop).ConfigureAwait(false);
         var run = new RecoveryRun(topology, session.Cluster.Policies.First(policy => policy.Group == topology.Scope));
         var (members, proxies) = await ReadAsync().ConfigureAwait(false);
         var begun = session.Time.GetTimestamp();

@@ -122,7 +122,7 @@ internal static class RestartCommand
             );
         }
 
-        return RestartPlan.Of(config, health, snapshots, all ? names : []);
+        return RestartPlan.Of(config, health, snapshots, all ? names.Except(health.Fenced.Keys) : []);
     }
 
     private static async Task<ImmutableArray<string>> RunAsync(

@@ -250,6 +250,7 @@ internal static class RestoreCommand
         await using (var session = context.Open(parsed, terminal))
         {
             var topology = Backed(session);
+            await FenceCommand.RefuseWhileFencedAsync(session, topology, Word, stop).ConfigureAwait(false);
             var member = asked.Member ?? topology.FirstLeader;
             var container = new Providers.Docker.ContainerRead(PostgresTopology.PatroniContainer);
             var answers = await session.Fleet.ReadAsync(topology.Members, _ => [container], stop).ConfigureAwait(false);

@@ -119,6 +119,38 @@ public sealed class GroupPolicyTests : LocalCluster
     }
 
     [Test]
+    public async Task What_a_change_makes_ahead_comes_before_every_gate_and_its_failure_stops_that_change_alone()
+    {
+        var page = $"{Folder}/host/pool.html";
+        void Declare(string text, string setting) =>
+            WriteCluster(top: Section.Replace("hello }", $"{text}, setting: {setting} }}", StringComparison.Ordinal));
+        string Order()
+        {
+            var order = File.ReadAllText(page + ".order");
+            File.Delete(page + ".order");
+            return order;
+        }
+
+        Declare("hello", "one");
+        var made = await RunAsync("apply", "--auto-approve");
+        Assert.That(made.Exit, Is.EqualTo(ExitCode.Done), made.Output + made.Error);
+        Assert.That(Order(), Is.EqualTo("turn\nchange one\n"), "nothing of one that is made goes ahead");
+
+        Declare("bye", "two");
+        var changed = await RunAsync("apply", "--auto-approve", "--replace", "config_file.page@db-1");
+        Assert.That(changed.Exit, Is.EqualTo(ExitCode.Done), changed.Output + changed.Error);
+        Assert.That(Order(), Is.EqualTo("ahead two\nturn\nchange two\n"));
+
+        File.WriteAllText(page + ".refuses", "");
+        Declare("again", "three");
+        var failed = await RunAsync("apply", "--auto-approve", "--replace", "config_file.page@db-1");
+        Assert.That(failed.Exit, Is.EqualTo(ExitCode.Error), failed.Output);
+        Assert.That(failed.Output, Does.Contain("\n  failed     pool_setting.motd@pool: db-1 refuses the value"));
+        Assert.That(Order(), Is.EqualTo("turn\n"), "it is not tried again in its turn");
+        Assert.That((File.ReadAllText(page), File.ReadAllText(page + ".setting")), Is.EqualTo(("again\n", "two\n")));
+    }
+
+    [Test]
     public async Task A_saved_plan_is_out_of_date_once_the_health_of_a_group_is_another()
     {
         await RunAsync("apply", "--auto-approve");
@@ -177,6 +209,50 @@ public sealed class GroupPolicyTests : LocalCluster
         var later = await RunAsync(["apply", "--auto-approve", .. replace, "00:00-24:00 UTC"]);
         Assert.That(later.Exit, Is.EqualTo(ExitCode.Done), later.Output + later.Error);
         Assert.That(File.ReadAllText(page), Is.EqualTo("hello\n"));
+        Assert.That((await RunAsync("plan", "--detailed-exitcode")).Exit, Is.EqualTo(ExitCode.Done));
+    }
+
+    [Test]
+    public async Task Of_a_change_that_waits_for_the_window_the_part_that_disrupts_nobody_is_made_and_recorded()
+    {
+        var page = $"{Folder}/host/pool.html";
+        void Declare(string setting, string boot) =>
+            WriteCluster(top: Section.Replace("hello }", $"hello, setting: {setting}, boot: {boot} }}", StringComparison.Ordinal));
+        (string Value, string Boot) Found() => (File.ReadAllText(page + ".setting").Trim(), File.ReadAllText(page + ".boot").Trim());
+        Declare("one", "first");
+        Assert.That((await RunAsync("apply", "--auto-approve")).Exit, Is.EqualTo(ExitCode.Done));
+        var hour = TimeProvider.System.GetUtcNow().Hour;
+        var closed = $"{(hour + 12) % 24:00}:00-{(hour + 13) % 24:00}:00 UTC";
+
+        Declare("two", "second");
+        var applied = await RunAsync("apply", "--auto-approve", "--within", closed);
+        Assert.That(applied.Exit, Is.EqualTo(ExitCode.Changes), applied.Output + applied.Error);
+        Assert.That(
+            applied.Output,
+            Does.Match($"left       pool_setting.motd@pool: outside the maintenance window {closed}, .*; without it, now: value")
+        );
+        Assert.That(Found(), Is.EqualTo(("two", "first")));
+        var drift = await RunAsync("drift");
+        Assert.That(drift.Exit, Is.EqualTo(ExitCode.Done), drift.Output + drift.Error);
+        Assert.That((await RunAsync("plan")).Output, Does.Contain("first → second").And.Not.Contain("one → two"));
+
+        Declare("two", "third");
+        var nothing = await RunAsync("apply", "--auto-approve", "--within", closed);
+        Assert.That(
+            (nothing.Exit, nothing.Output.Contains("without it, now", StringComparison.Ordinal)),
+            Is.EqualTo((ExitCode.Changes, false))
+        );
+
+        File.WriteAllText(page + ".breaks", "");
+        Declare("three", "third");
+        var broken = await RunAsync("apply", "--auto-approve", "--within", closed);
+        Assert.That(broken.Exit, Is.EqualTo(ExitCode.Changes), broken.Output + broken.Error);
+        Assert.That(broken.Output, Does.Contain("; value cannot be changed now: db-1 refuses the value"));
+        File.Delete(page + ".breaks");
+
+        var later = await RunAsync("apply", "--auto-approve", "--within", "00:00-24:00 UTC");
+        Assert.That(later.Exit, Is.EqualTo(ExitCode.Done), later.Output + later.Error);
+        Assert.That(Found(), Is.EqualTo(("three", "third")));
         Assert.That((await RunAsync("plan", "--detailed-exitcode")).Exit, Is.EqualTo(ExitCode.Done));
     }
 

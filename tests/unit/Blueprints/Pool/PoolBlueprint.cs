@@ -15,11 +15,17 @@ internal sealed class PoolBlueprint : IBlueprint
 
     public IReadOnlyCollection<string> PlainNames => [];
 
-    public static void AddTo(IServiceCollection services) => services.AddSingleton<IBlueprint>(_ => new PoolBlueprint());
+    public static void AddTo(IServiceCollection services)
+    {
+        services.AddSingleton<IBlueprint>(_ => new PoolBlueprint());
+        services.AddSingleton<IResourceProvider>(_ => new PoolSettingProvider());
+    }
 
     public BlueprintExpansion Expand(SectionReader section, BlueprintContext context)
     {
-        section.Allow("role", "page", "text");
+        section.Allow("role", "page", "text", "setting", "boot");
+        var boot = section.Word("boot")?.Value;
+        var setting = section.Word("setting")?.Value;
         var role = section.Word("role", required: true)?.Value;
         var text = section.Word("text", required: true)?.Value;
         if (role is null || text is null)
@@ -42,6 +48,16 @@ internal sealed class PoolBlueprint : IBlueprint
                 {
                     Group = Group,
                 }),
+                .. setting is null
+                    ? []
+                    : (Resource[])
+                        [
+                            new(
+                                new Address("pool_setting", "motd", Group),
+                                AttributeSet.Empty.With("page", page).With("value", setting).With("boot", boot ?? "none"),
+                                section.At
+                            ),
+                        ],
             ],
             []
         )
@@ -114,8 +130,22 @@ internal sealed class PoolPolicy : IGroupPolicy
         }
     }
 
-    public Task<RolloutTurn> NextAsync(GroupPolicy policy, RolloutState state, IGroupAccess access, CancellationToken cancellationToken) =>
-        Task.FromResult<RolloutTurn>(new RolloutTurn.Go([.. state.ToCome.Take(1)]));
+    // Says in a file beside the page that it was asked.
+    public async Task<RolloutTurn> NextAsync(
+        GroupPolicy policy,
+        RolloutState state,
+        IGroupAccess access,
+        CancellationToken cancellationToken
+    )
+    {
+        foreach (var member in state.ToCome)
+        {
+            var script = new Script($"echo turn >> {Script.Quote(Page(policy).Path)}.order");
+            await access.RunAsync(member, script, cancellationToken).ConfigureAwait(false);
+        }
+
+        return new RolloutTurn.Go([.. state.ToCome.Take(1)]);
+    }
 
     public TimeSpan GateTimeout(GroupPolicy policy) => TimeSpan.FromSeconds(5);
 

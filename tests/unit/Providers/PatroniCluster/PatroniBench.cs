@@ -236,7 +236,7 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
                 return ReadList
                     .Probe.Parse([raft], "nonce", System.Text.Encoding.UTF8.GetBytes(ProviderBench.Shell(script).Output))
                     .Get(new RaftRead(machine));
-            case FileRead file when file.Path.StartsWith("/var/lib/kbr/re", StringComparison.Ordinal):
+            case FileRead file when file.Path.StartsWith("/var/lib/kbr/", StringComparison.Ordinal):
                 return null;
             case ClockRead:
                 return new ClockState(true, "test", DateTimeOffset.UtcNow);

@@ -49,6 +49,23 @@ internal sealed class PatroniGroupTests
     }
 
     [Test]
+    public void A_fenced_member_is_held_and_not_missed()
+    {
+        var answers = Healthy(("db-3", ""));
+        answers["db-3"] = answers["db-3"].With(ProviderBench.Snapshot((FenceMark.Read, new FileContent("{}"u8.ToArray()))));
+
+        var observed = (Observation.Present)_provider.Observe(Resource(), answers);
+
+        Assert.That(Observed(answers), Is.EqualTo(("all running", "one", (string?)null)));
+        Assert.That(
+            observed.Held,
+            Is.EquivalentTo(new[] { KeyValuePair.Create("db-3", new HeldMember("db-3 is fenced", "kbr unfence db-3 brings it back")) })
+        );
+        var forecast = ((ClusterOutlook)observed.Outlook!).Forecast(GroupPolicy.AddressOf("pg"), ["db-2"], []);
+        Assert.That(forecast!.Summary, Does.Contain("refused: db-3 is fenced"));
+    }
+
+    [Test]
     public void A_cluster_after_an_interrupted_apply_is_planned_further()
     {
         var begun = Healthy(("db-1", Replica("db-1")), ("db-2", ""));

@@ -33,7 +33,9 @@ internal sealed class PlannedHandOverTests
 
         Assert.That(made.Paused, Is.EqualTo(new[] { "lb-1", "lb-2" }));
         Assert.That(made.Unpaused, Is.Empty);
-        Assert.That(hosts.Done.First(), Does.EndWith("pause"));
+        Assert.That(hosts.Done.Take(2), Is.EquivalentTo(new[] { "lb-1 pause", "lb-2 pause" }));
+        Assert.That(hosts.Done.Skip(2).Take(2), Is.EquivalentTo(new[] { "lb-1 hold direct", "lb-2 hold direct" }), "as late as possible");
+        Assert.That(hosts.Done.ElementAt(4), Is.EqualTo("moved"));
         Assert.That(hosts.Done.TakeLast(2), Is.EquivalentTo(new[] { "lb-1 resume", "lb-2 resume" }));
         Assert.That(hosts.Asked, Is.GreaterThanOrEqualTo(6), "until both led to the candidate");
     }
@@ -61,6 +63,7 @@ internal sealed class PlannedHandOverTests
             Throws.InstanceOf<HandOverPostponedException>().With.Message.Contains("lb-2: transactions")
         );
         Assert.That(hosts.Done, Does.Not.Contain("moved").And.Contain("lb-1 resume").And.Contain("lb-2 resume"));
+        Assert.That(hosts.Done, Does.Not.Contain("lb-1 hold direct"));
     }
 
     [Test]
@@ -146,6 +149,7 @@ internal sealed class PlannedHandOverTests
             var what =
                 script.Text == s_pools.Pause.Text ? "pause"
                 : script.Text == ConnectionPools.Hold.Text ? "hold"
+                : script.Text == ConnectionPools.HoldDirect.Text ? "hold direct"
                 : "resume";
             Done.Enqueue($"{host} {what}");
             return Task.FromResult(new ScriptResult(what == "pause" ? Codes.GetValueOrDefault(host) : 0, "", ""));

@@ -459,6 +459,41 @@ internal sealed class PatroniConfigProviderTests
         }
     }
 
+    [Test]
+    public void Outside_of_a_window_only_parameters_that_a_reload_is_enough_for_are_changed()
+    {
+        const string Restarted = "postgresql.parameters.shared_buffers",
+            Reloaded = "postgresql.parameters.work_mem",
+            Removed = "postgresql.parameters.log_statement";
+        var applied = Config((Restarted, "128MB"), (Reloaded, "4MB"), (Removed, "all"));
+        var config = Config((Restarted, "256MB"), (Reloaded, "8MB"), ("ttl", "30"));
+        string[] rows = [Row("shared_buffers", "16384", "8kB", "integer", context: "postmaster"), Row("work_mem", "4096", "kB", "integer")];
+        var observed = Observe(
+            config,
+            Store((Restarted, "128MB"), (Reloaded, "4MB")),
+            Member(config, false, rows),
+            Member(config, true, rows)
+        );
+        ResourceChange? Part(params string[] keys) =>
+            _provider.WithoutDisruption(new ResourceChange(ResourceOperation.Update, config, [.. keys]), applied.Spec, observed.Outlook);
+
+        var part = Part(Restarted, Reloaded, Removed, "ttl")!;
+        Assert.That(part.Changed, Is.EqualTo(new[] { Reloaded }));
+        Assert.That(
+            part.Resource.Spec.Map("settings"),
+            Is.EquivalentTo(
+                new Dictionary<string, string>
+                {
+                    [Restarted] = "128MB",
+                    [Reloaded] = "8MB",
+                    [Removed] = "all",
+                }
+            ),
+            "the rest as it was applied"
+        );
+        Assert.That(Part(Restarted), Is.Null);
+    }
+
     // A slot in the store; what the leader has; the databases there are; what is observed.
     [TestCase("logical", "app", """[{"name": "s", "type": "logical", "database": "app"}]""", "logical")]
     [TestCase("logical", "app", "null", "logical, not on db-1")]

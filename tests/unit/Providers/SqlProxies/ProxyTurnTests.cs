@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Providers.SqlProxies;
 using KeyBuzz.Reconciler.Resources;
 
@@ -72,6 +74,45 @@ internal sealed class ProxyTurnTests
             "nobody comes by it"
         );
         Assert.That(ProxyState.HandsOver([Stopped("lb-1"), ill], state, "lb-2"), Is.False);
+    }
+
+    [Test]
+    public void One_without_HAProxy_is_mended_before_the_one_that_sessions_come_by()
+    {
+        var withoutPooler = new ProxyState("lb-1", true, false, ["lb-1: PgBouncer does not run"]);
+        var withoutHaproxy = new ProxyState("lb-2", false, true, ["lb-2: HAProxy does not run"]);
+
+        Assert.That(Turn([withoutPooler, withoutHaproxy], "lb-1", "lb-2"), Is.EqualTo("go lb-2"));
+        Assert.That(Turn([s_one, withoutHaproxy], "lb-1", "lb-2"), Is.EqualTo("go lb-2"));
+        Assert.That(Turn([withoutPooler, s_two], "lb-1", "lb-2"), Is.EqualTo("go lb-1"));
+    }
+
+    [TestCase(true, true, "lb-1, lb-2")]
+    [TestCase(true, false, "lb-1, lb-2", Description = "direct sessions come by it, and pooled ones go on to another PgBouncer")]
+    [TestCase(false, true, "lb-1")]
+    [TestCase(false, false, "lb-1")]
+    public void A_proxy_serves_while_its_HAProxy_runs(bool haproxy, bool pgbouncer, string serving)
+    {
+        var policy = new GroupPolicy(
+            "lb",
+            new ProxyGroup(),
+            AttributeSet.Empty.With("haproxy_container", "haproxy").With("pgbouncer_container", "pgbouncer")
+        );
+
+        var observed = new ProxyGroup().Observe(
+            policy,
+            new Dictionary<string, Snapshot> { ["lb-1"] = Services(true, true), ["lb-2"] = Services(haproxy, pgbouncer) }
+        );
+
+        var outlook = (ProxiesOutlook)((Observation.Present)observed).Outlook!;
+        Assert.That(string.Join(", ", outlook.Serving), Is.EqualTo(serving));
+
+        static Snapshot Services(bool haproxy, bool pgbouncer) =>
+            ProviderBench.Snapshot(
+                (new ContainerRead("haproxy"), Container(haproxy)),
+                (new ContainerRead("pgbouncer"), Container(pgbouncer))
+            );
+        static DockerAnswer Container(bool runs) => new(200, $$$"""{"State": {"Running": {{{(runs ? "true" : "false")}}}}}""");
     }
 
     [Test]

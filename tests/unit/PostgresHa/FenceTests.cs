@@ -1,0 +1,166 @@
+using System.Text;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.PostgresHa.Fencing;
+using KeyBuzz.Reconciler.PostgresHa.Switchover;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
+using KeyBuzz.Reconciler.Tests.Providers;
+using static KeyBuzz.Reconciler.Tests.Providers.PatroniCluster.PatroniAnswers;
+
+namespace KeyBuzz.Reconciler.Tests.PostgresHa;
+
+[TestFixture]
+internal sealed class FenceTests
+{
+    [Test]
+    public void A_replica_is_fenced_as_it_is_and_the_primary_hands_over_before() =>
+        Assert.Multiple(() =>
+        {
+            Assert.That(Choice(Healthy(), "db-3"), Is.EqualTo(new FenceChoice("db-3", null, IsDone: false)));
+            Assert.That(Choice(Healthy(), "db-1"), Is.EqualTo(new FenceChoice("db-1", "db-2", IsDone: false)));
+            Assert.That(
+                Choice(Synchronous(Healthy(("db-2", SyncStandby("db-2")))), "db-2"),
+                Is.EqualTo(new FenceChoice("db-2", null, IsDone: false)),
+                "Patroni names another synchronous standby"
+            );
+            Assert.That(
+                Choice(Healthy(("db-3", NotStreaming("db-3"))), "db-3"),
+                Is.EqualTo(new FenceChoice("db-3", null, IsDone: false)),
+                "what is wrong with it may be the reason"
+            );
+        });
+
+    [Test]
+    public void A_member_is_not_fenced_when_the_others_could_not_do_without_it() =>
+        Assert.Multiple(() =>
+        {
+            Assert.That(Refusal(Healthy(), "db-4"), Is.EqualTo("'db-4' is not a member of pg (members are db-1, db-2, db-3)"));
+            Assert.That(
+                Refusal(Healthy(("db-2", "")), "db-3"),
+                Is.EqualTo(
+                    "without db-3 1 of 3 members would stay, and 2 are needed to elect a leader (bring the other members back first: run kbr "
+                        + "status)"
+                )
+            );
+            Assert.That(
+                Refusal(Fenced(Healthy(("db-2", "")), "db-2"), "db-3"),
+                Is.EqualTo("without db-3 1 of 3 members would stay, and 2 are needed to elect a leader (run kbr unfence db-2 first)")
+            );
+            Assert.That(
+                Refusal(Healthy(("db-2", NotStreaming("db-2"))), "db-3"),
+                Does.StartWith("pg is not healthy without db-3: db-2: it does not stream from db-1")
+            );
+            Assert.That(
+                Refusal(Healthy(("db-1", Replica("db-1"))), "db-3"),
+                Does.StartWith("pg is not healthy without db-3: no member leads")
+            );
+            Assert.That(
+                Refusal(
+                    Healthy(("db-1", Leader("db-1").Replace("\"state\"", "\"pause\": true, \"state\"", StringComparison.Ordinal))),
+                    "db-3"
+                ),
+                Does.StartWith("pg is paused")
+            );
+        });
+
+    [Test]
+    public void A_fenced_member_that_is_down_is_expected_by_nobody()
+    {
+        var answers = Fenced(Healthy(("db-2", "")), "db-2");
+        var health = Judge(answers);
+
+        Assert.That(health.IsHealthy, Is.True, string.Join("; ", health.Problems));
+        Assert.That(health.Members.Select(member => member.Name), Is.EqualTo(new[] { "db-1", "db-3" }));
+        Assert.That(health.Fenced["db-2"].Text, Is.EqualTo("fenced since 2026-11-29 21:10:00 UTC by root@install-01 (disk errors)"));
+        Assert.That(Judge(Healthy(("db-2", ""))).IsHealthy, Is.False, "one that is down without it is missed");
+        Assert.That(Choice(answers, "db-2"), Is.EqualTo(new FenceChoice("db-2", null, IsDone: true)), "again");
+        Assert.That(
+            Assert.Throws<DiagnosticException>(() => SwitchoverChoice.Of("pg", health, "db-2", null))!.Diagnostics.Single().Remedy,
+            Is.EqualTo("run kbr unfence db-2 first")
+        );
+    }
+
+    [Test]
+    public void A_fence_that_was_cut_off_before_the_member_stopped_goes_on()
+    {
+        var answers = Fenced(Healthy(), "db-2");
+
+        Assert.That(Judge(answers).Members.Select(member => member.Name), Does.Contain("db-2"), "it serves, and is judged");
+        Assert.That(Choice(answers, "db-2"), Is.EqualTo(new FenceChoice("db-2", null, IsDone: false)));
+    }
+
+    [Test]
+    public void A_roll_out_beside_a_fenced_member_is_refused_where_one_more_would_cost_the_quorum()
+    {
+        var health = Judge(Fenced(Healthy(("db-2", "")), "db-2"));
+        ClusterStep Next(ClusterIntent intent, params string[] names) =>
+            ClusterPolicy.Next(
+                new ClusterView([.. names], health)
+                {
+                    Fenced = ["db-2"],
+                    Stopped = ["db-2"],
+                    HasReplicationPassword = true,
+                },
+                intent
+            );
+
+        Assert.That(
+            Next(new ClusterIntent(["db-3"], []), "db-1", "db-2", "db-3"),
+            Is.EqualTo(
+                new ClusterStep.Refuse(
+                    ClusterCause.Majority,
+                    "db-2 is fenced: with one more member down, 1 of 3 would stay, and 2 are needed to elect a leader; run kbr unfence db-2 "
+                        + "first"
+                )
+            )
+        );
+        Assert.That(
+            Next(new ClusterIntent(["db-3"], []), "db-1", "db-2", "db-3", "db-4", "db-5"),
+            Is.Not.InstanceOf<ClusterStep.Refuse>(),
+            "of five members three stay"
+        );
+        Assert.That(Next(ClusterIntent.Settle, "db-1", "db-2", "db-3"), Is.Not.InstanceOf<ClusterStep.Refuse>(), "nobody is disrupted");
+    }
+
+    [Test]
+    public void A_mark_that_no_kbr_wrote_fences_all_the_same()
+    {
+        Assert.That(FenceMark.Parse("not JSON"u8), Is.EqualTo(new FenceMark(null, null, null)));
+        Assert.That(FenceMark.Parse("""{"format": 9, "by": "x"}"""u8).Text, Is.EqualTo("fenced"));
+        Assert.That(
+            FenceMark.Parse(Encoding.UTF8.GetBytes("""{"format": 1, "by": "a\u001b[31m", "reason": null}""")).Text,
+            Is.EqualTo("fenced by a\uFFFD[31m")
+        );
+    }
+
+    private static FenceChoice Choice(Dictionary<string, Snapshot> answers, string wanted) =>
+        FenceChoice.Of("pg", Judge(answers), Names, wanted);
+
+    private static string Refusal(Dictionary<string, Snapshot> answers, string wanted)
+    {
+        var refusal = Assert.Throws<DiagnosticException>(() => Choice(answers, wanted))!.Diagnostics.Single();
+        return $"{refusal.Summary} ({refusal.Remedy})";
+    }
+
+    private static string NotStreaming(string name) =>
+        Replica(name).Replace("\"streaming\"", "\"in archive recovery\"", StringComparison.Ordinal);
+
+    private static Dictionary<string, Snapshot> Fenced(Dictionary<string, Snapshot> answers, string member)
+    {
+        answers[member] = answers[member]
+            .With(
+                ProviderBench.Snapshot(
+                    (
+                        FenceMark.Read,
+                        new FileContent(
+                            Encoding.UTF8.GetBytes(
+                                """{"format":1,"since":"2026-11-29T21:10:00Z","by":"root@install-01","reason":"disk errors"}"""
+                            )
+                        )
+                    )
+                )
+            );
+        return answers;
+    }
+}
