@@ -41,7 +41,7 @@ done
 
 step "installing what the tests need"
 missing=()
-for package in openssh-server openssh-client curl xfsprogs clang zlib1g-dev python3 xz-utils procps iproute2 nftables systemd jq; do
+for package in openssh-server openssh-client openssl curl xfsprogs clang zlib1g-dev python3 xz-utils procps iproute2 nftables systemd jq; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")
 done
 if ((${#missing[@]})); then
