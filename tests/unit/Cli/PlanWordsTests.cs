@@ -105,7 +105,7 @@ public sealed partial class PlanWordsTests : LocalCluster
         Assert.That(
             Refused("apply", "--auto-approve", "--replace", "directory.spare@db-1"),
             Does.StartWith("Error: --replace directory.spare@db-1: a resource of the type directory cannot be replaced\n  at cluster.yaml:")
-                .And.Contain("  → these types can: config_file, container\n")
+                .And.Contain("  → these types can: certificate, config_file, container\n")
         );
 
         string Inode(string name = "app.conf")
