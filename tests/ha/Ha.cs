@@ -64,6 +64,9 @@ internal static class Ha
     /// <summary>A value of the credentials file as it is now: tests that came before may have changed it.</summary>
     public static string Secret(string name) => Regex.Match(Credentials, $"(?m)^{name}=(.*)$").Groups[1].Value;
 
+    /// <summary>The application's password as it is now; the first one on fresh hosts, where no fixture changes it.</summary>
+    public static string CurrentPassword => HaSetUp.Workspace is null ? ApplicationPassword : Secret("POSTGRES_APP_PASS");
+
     /// <summary>The member that leads, by Patroni's own word on any member that answers.</summary>
     public static string Leader() =>
         Known().Where(one => one.Role == "leader").Select(one => one.Name).FirstOrDefault() ?? Lab.OnHost(Members[0], "false");

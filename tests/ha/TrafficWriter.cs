@@ -115,7 +115,7 @@ internal sealed class TrafficWriter : IDisposable
             port,
             keepsSession,
             user,
-            password ?? Ha.Secret("POSTGRES_APP_PASS"),
+            password ?? Ha.CurrentPassword,
             patience ?? TimeSpan.FromSeconds(2),
             superuser
         );
