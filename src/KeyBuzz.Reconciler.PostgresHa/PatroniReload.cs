@@ -26,8 +26,9 @@ internal static class PatroniReload
             said = json.load(request.urlopen(url + "/patroni", timeout=5))
         except error.HTTPError as other:
             said = json.load(other)
-        except (OSError, ValueError):
-            sys.exit(0)
+        except (OSError, ValueError) as other:
+            late = isinstance(getattr(other, "reason", other), TimeoutError)
+            sys.exit("Patroni's REST API does not answer in time" if late else 0)
         if said.get("tags", {}).get(tag) != loaded:
             sys.exit("Patroni still uses the previous file")
         rest = config["restapi"]["authentication"]
