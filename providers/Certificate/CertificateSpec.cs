@@ -41,7 +41,7 @@ internal sealed record CertificateSpec(
         );
     }
 
-    /// <summary>What is to be compared with <see cref="Found"/>.</summary>
+    /// <summary>The declared values, which are compared with <see cref="Found"/>.</summary>
     /// <param name="authority">The authority; null where its secret is not known.</param>
     public SortedMap<AttributeValue> Desired(CertificateAuthority? authority) =>
         Attributes(Subject, Names, CertificateAuthority.KeyKind, authority?.Shown ?? "", Validity, NotDue);

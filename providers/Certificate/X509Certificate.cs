@@ -190,7 +190,7 @@ public sealed class X509Certificate
             var tag = list.PeekTag();
             if (tag.HasSameClassAndValue(s_dnsName))
             {
-                names.Add(list.ReadCharacterString(UniversalTagNumber.IA5String, s_dnsName));
+                names.Add(Plain(list.ReadCharacterString(UniversalTagNumber.IA5String, s_dnsName)));
             }
             else if (tag.HasSameClassAndValue(s_address))
             {
@@ -220,7 +220,7 @@ public sealed class X509Certificate
                 {
                     var kind = (UniversalTagNumber)attribute.PeekTag().TagValue;
                     return kind is UniversalTagNumber.UTF8String or UniversalTagNumber.PrintableString or UniversalTagNumber.IA5String
-                        ? attribute.ReadCharacterString(kind)
+                        ? Plain(attribute.ReadCharacterString(kind))
                         : "";
                 }
             }
@@ -228,6 +228,10 @@ public sealed class X509Certificate
 
         return "";
     }
+
+    // A host's word must not break a line, nor look like two names.
+    private static string Plain(string text) =>
+        text.Any(char.IsControl) ? string.Concat(text.Select(letter => char.IsControl(letter) ? '\uFFFD' : letter)) : text;
 
     private static DateTimeOffset Time(AsnReader validity) =>
         validity.PeekTag() == Asn1Tag.UtcTime ? validity.ReadUtcTime() : validity.ReadGeneralizedTime();

@@ -31,10 +31,10 @@ public sealed record FenceMark(DateTimeOffset? Since, string? By, string? Reason
 
     /// <summary>The words for it, such as <c>fenced since 2026-11-29 21:10:00 UTC by root@install-01 (disk errors)</c>.</summary>
     public string Text =>
-        string.Create(
-            CultureInfo.InvariantCulture,
-            $"fenced{(Since is { } since ? $" since {since:yyyy-MM-dd HH:mm:ss} UTC" : "")}{(By is null ? "" : $" by {By}")}{(Reason is null ? "" : $" ({Reason})")}"
-        );
+        "fenced"
+        + (Since is { } since ? string.Create(CultureInfo.InvariantCulture, $" since {since:yyyy-MM-dd HH:mm:ss} UTC") : "")
+        + (By is null ? "" : $" by {By}")
+        + (Reason is null ? "" : $" ({Reason})");
 
     /// <summary>A member's; null for none.</summary>
     public static FenceMark? On(Snapshot member)

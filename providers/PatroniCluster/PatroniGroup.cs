@@ -131,7 +131,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         var health = Judge(policy, members, members.Keys);
         return Observe(policy, members, health) with
         {
-            // Whoever is not there because of it is said by it.
+            // The mark of a fenced member is the reason why the member is not there.
             Held = health.Fenced.ToImmutableSortedDictionary(
                 pair => pair.Key,
                 pair => new HeldMember($"{pair.Key} is {pair.Value.Text}", $"kbr unfence {pair.Key} brings it back"),

@@ -59,7 +59,7 @@ public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRun
 
         // The change may repair an unhealthy proxy, which goes before the healthy ones. While the cluster behind changes, reachability does
         // not tell whether a proxy is healthy.
-        // Nobody comes by one without HAProxy, whatever PgBouncer does there: it is mended before one that somebody comes by.
+        // No session reaches a proxy without HAProxy, whatever PgBouncer does there: it is mended before one that sessions reach.
         var ill = toCome.FirstOrDefault(proxy => proxy.IsHalfDown && !proxy.HaproxyRuns)
             ?? toCome.FirstOrDefault(proxy => proxy.IsHalfDown)
             ?? toCome.FirstOrDefault(proxy =>

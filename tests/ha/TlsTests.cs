@@ -16,8 +16,6 @@ public sealed class TlsTests
 
     private string _before;
 
-    private static string Password => Regex.Match(Ha.Credentials, "(?m)^POSTGRES_APP_PASS=(.*)$").Groups[1].Value;
-
     [OneTimeSetUp]
     public void Keep_the_file() => _before = HaSetUp.Workspace.Yaml;
 
@@ -144,13 +142,13 @@ public sealed class TlsTests
     private static void UnderTraffic(string table)
     {
         var patience = TimeSpan.FromSeconds(30);
-        using var sessions = new OpenSessions(Ha.Application, Password);
-        using var pooled = TrafficWriter.Start(table + "_pooled", TrafficWriter.Pooled, password: Password, patience: patience);
+        using var sessions = new OpenSessions(Ha.Application, Ha.CurrentPassword);
+        using var pooled = TrafficWriter.Start(table + "_pooled", TrafficWriter.Pooled, password: Ha.CurrentPassword, patience: patience);
         using var anew = TrafficWriter.Start(
             table + "_anew",
             TrafficWriter.Pooled,
             keepsSession: false,
-            password: Password,
+            password: Ha.CurrentPassword,
             patience: patience
         );
 
@@ -172,7 +170,7 @@ public sealed class TlsTests
         var address = Lab.OnHost(proxy, "sed -n 's/^listen_addr = //p' /opt/keybuzz/pgbouncer/pgbouncer.ini").Trim();
         return Lab.OnHost(
                 proxy,
-                $"docker exec -e PGPASSWORD={Password} pgbouncer psql -X -At \"host={address} port={port} user={Ha.Application} "
+                $"docker exec -e PGPASSWORD={Ha.CurrentPassword} pgbouncer psql -X -At \"host={address} port={port} user={Ha.Application} "
                     + $"dbname={Ha.Database} {tls}\" -c '{query}' 2>&1 || true"
             )
             .Trim();

@@ -26,7 +26,7 @@ public static class FenceView
             document.WriteNumber("seconds", Math.Round(elapsed.TotalSeconds, 3));
         });
 
-    /// <summary>What is going to happen.</summary>
+    /// <summary>Shows what the command is going to do.</summary>
     internal static void ShowPlan(Terminal terminal, string scope, string member, string? heir)
     {
         if (heir is not null)
