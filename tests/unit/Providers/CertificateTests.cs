@@ -136,6 +136,17 @@ public sealed class CertificateTests
     }
 
     [Test]
+    public void A_name_with_a_line_feed_does_not_read_as_two_names()
+    {
+        var authority = CertificateAuthority.Read(CertificateAuthority.Create("CA", Noon), out _)!;
+
+        var read = X509Certificate.Find(authority.Issue("db\n1", ["db-1\n10.0.0.1"], Noon, TimeSpan.FromDays(1)))!;
+
+        Assert.That(read.Names, Is.EqualTo(new[] { "db-1\uFFFD10.0.0.1" }));
+        Assert.That(read.Subject, Is.EqualTo("db\uFFFD1"));
+    }
+
+    [Test]
     public void Each_difference_is_named()
     {
         var text = Issued();
