@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Packages kbr into artifacts/packages: the program in a .tar.gz and a .deb, for linux-x64 and for linux-arm64, a dotnet tool, a container image
-# (linux-x64), an SBOM, and SHA256SUMS. Publishes first, unless artifacts/publish has a kbr that is newer than the sources.
+# (linux-x64), the symbols of both programs, an SBOM, and SHA256SUMS. Publishes first, unless artifacts/publish has a kbr that is newer than the sources.
 # The same commit and the same kbr make the same bytes (SOURCE_DATE_EPOCH; the time of the commit when it is not set).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-declare -A limits=([linux-x64]=20000000 [linux-arm64]=20971520) # bytes of the program; what arm64 aligns to 64 KiB costs it more
+limit=20000000 # bytes of the program
 out=$PWD/artifacts/packages
 kbr=$PWD/artifacts/publish/kbr/release_linux-x64/kbr # what runs here, and makes the pages
 version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' Directory.Build.props)
@@ -19,7 +19,7 @@ for rid in linux-x64 linux-arm64; do
         RID=$rid eng/publish.sh
     fi
     size=$(stat -c %s "$made")
-    ((size <= limits[$rid])) || { echo "kbr for $rid has $size bytes, and may have ${limits[$rid]}" >&2; exit 1; }
+    ((size <= limit)) || { echo "kbr for $rid has $size bytes, and may have $limit" >&2; exit 1; }
 done
 [[ $("$kbr" --version) == "$version" ]] || { echo "$kbr is not version $version" >&2; exit 1; }
 
@@ -60,6 +60,8 @@ both() { # RID ARCHITECTURE-OF-DEBIAN
     cp -r "$share" "$plain/share"
     normal "$plain"
     tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -c "$(basename "$plain")" | gzip -9n >"$out/kbr_${version}_$1.tar.gz"
+
+    gzip -9nc "$made.dbg" >"$out/kbr_${version}_$1.dbg.gz"
 
     install -m 755 "$made" "$deb/usr/bin/kbr"
     cp -r "$share" "$deb/usr/share"
