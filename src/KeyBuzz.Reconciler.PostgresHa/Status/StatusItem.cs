@@ -80,6 +80,15 @@ public sealed record StatusMeasure(string Name, string Meaning, long Value, para
 /// <param name="Host">The host.</param>
 public sealed record StatusPlace(string Service, string Host);
 
+/// <summary>Why a check does not pass.</summary>
+/// <param name="Text">The cause, for the operator.</param>
+/// <param name="Item">The name of the item whose measurement it is; null for one that explains several.</param>
+public sealed record StatusCause(string Text, string? Item = null)
+{
+    /// <summary>What an item measured, as its own cause.</summary>
+    public static StatusCause Of(StatusItem item) => new($"{item.Name}: {item.Measured}", item.Name);
+}
+
 /// <summary>The conclusion of the status, for an operator who decides at once.</summary>
 /// <param name="Writes">Whether the application can write where it connects.</param>
 /// <param name="WritesNote">The failed endpoint and the reason; empty for none.</param>
@@ -93,7 +102,7 @@ public sealed record StatusConclusion(
     int Serving,
     int Members,
     ImmutableArray<string> Unreachable,
-    ImmutableArray<string> Causes
+    ImmutableArray<StatusCause> Causes
 )
 {
     /// <summary>Where the application can write, such as <c>10.0.0.10:5432</c>; empty when it cannot.</summary>

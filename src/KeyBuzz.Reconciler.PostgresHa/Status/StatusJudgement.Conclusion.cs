@@ -58,7 +58,7 @@ internal sealed partial class StatusJudgement
 
     // An unreachable host, a full volume, a stopped service or a pause is the cause of its consequences; otherwise the first failed check
     // is named.
-    private ImmutableArray<string> Causes(IReadOnlyCollection<StatusItem> items, ImmutableArray<string> unreachable)
+    private ImmutableArray<StatusCause> Causes(IReadOnlyCollection<StatusItem> items, ImmutableArray<string> unreachable)
     {
         string[] causes =
         [
@@ -70,8 +70,8 @@ internal sealed partial class StatusJudgement
         ];
         var first = items.FirstOrDefault(item => item.Verdict == StatusVerdict.NotOk)
             ?? items.FirstOrDefault(item => item.Verdict == StatusVerdict.Unknown);
-        return causes.Length > 0 ? [.. causes]
+        return causes.Length > 0 ? [.. causes.Select(text => new StatusCause(text))]
             : first is null ? []
-            : [$"{first.Name}: {first.Measured}"];
+            : [StatusCause.Of(first)];
     }
 }

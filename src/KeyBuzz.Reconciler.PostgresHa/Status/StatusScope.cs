@@ -16,7 +16,7 @@ public sealed class StatusScope(PostgresTopology topology, IEnumerable<Address> 
         ArgumentNullException.ThrowIfNull(status);
         ImmutableArray<StatusItem> items = [.. status.Items.Where(IsConcerned)];
         var first = items.FirstOrDefault(item => item.Verdict != StatusVerdict.Ok);
-        return new ClusterStatus(items, status.Conclusion with { Causes = first is null ? [] : [$"{first.Name}: {first.Measured}"] });
+        return new ClusterStatus(items, status.Conclusion with { Causes = first is null ? [] : [StatusCause.Of(first)] });
     }
 
     private bool IsConcerned(StatusItem item) =>

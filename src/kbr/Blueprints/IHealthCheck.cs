@@ -87,6 +87,11 @@ public sealed record HealthMeasure(string Name, string Meaning, long Value, para
 /// <param name="Password">Where its password is.</param>
 public sealed record ClientConnection(string Name, string Text, string User, string Password);
 
+/// <summary>Why an item does not pass.</summary>
+/// <param name="Text">The cause, for the operator.</param>
+/// <param name="Item">The name of the item whose measurement it is; null for one that explains several.</param>
+public sealed record HealthCause(string Text, string? Item = null);
+
 /// <summary>A checklist as it was measured.</summary>
 /// <param name="Items">Its lines, in the order they are shown; none where a change concerns none.</param>
 public sealed record HealthReport(ImmutableArray<HealthItem> Items)
@@ -101,7 +106,7 @@ public sealed record HealthReport(ImmutableArray<HealthItem> Items)
     public ImmutableArray<string> Unreachable { get; init; } = [];
 
     /// <summary>The causes of failed checks, the unreachable hosts first; empty when all pass.</summary>
-    public ImmutableArray<string> Causes { get; init; } = [];
+    public ImmutableArray<HealthCause> Causes { get; init; } = [];
 
     /// <summary>Its numbers beyond the verdicts.</summary>
     public ImmutableArray<HealthMeasure> Measures { get; init; } = [];

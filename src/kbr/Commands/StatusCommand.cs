@@ -299,11 +299,11 @@ internal static class StatusCommand
     /// <summary>The checks that can become well by themselves after a change.</summary>
     internal static HealthReport Settling(HealthReport report)
     {
-        var lasting = report.Items.Where(item => item.IsLasting).Select(item => item.Name + ": ").ToList();
+        var lasting = report.Items.Where(item => item.IsLasting).Select(item => item.Name).ToList();
         return report with
         {
             Items = [.. report.Items.Where(item => !item.IsLasting)],
-            Causes = [.. report.Causes.Where(cause => !lasting.Exists(name => cause.StartsWith(name, StringComparison.Ordinal)))],
+            Causes = [.. report.Causes.Where(cause => cause.Item is null || !lasting.Contains(cause.Item))],
         };
     }
 

@@ -114,5 +114,13 @@ internal sealed class StatusWatch(SessionContext context, ParseResult parsed, Te
 
     // Without what is measured: a lag is another one at each look.
     private static string StateOf(string scope, HealthReport report) =>
-        string.Join('\n', [scope, report.Summary, .. report.Causes, .. report.Items.Select(item => $"{item.Name} {item.Verdict}")]);
+        string.Join(
+            '\n',
+            [
+                scope,
+                report.Summary,
+                .. report.Causes.Select(cause => cause.Text),
+                .. report.Items.Select(item => $"{item.Name} {item.Verdict}"),
+            ]
+        );
 }

@@ -144,7 +144,7 @@ public static class StatusView
             json.WriteStartObject("conclusion");
             report.WriteSummary?.Invoke(json);
             WriteTexts("unreachable", report.Unreachable);
-            WriteTexts("causes", report.Causes);
+            WriteTexts("causes", report.Causes.Select(cause => cause.Text));
             json.WriteString("text", Headline(scope, report));
             json.WriteString("next", report.Verdict == HealthVerdict.Ok ? null : next);
             json.WriteEndObject();
@@ -207,7 +207,7 @@ public static class StatusView
         [
             $"{scope} {Health(report)}.",
             .. report.Summary.Split(". ", StringSplitOptions.RemoveEmptyEntries).Select(sentence => sentence.TrimEnd('.') + "."),
-            .. report.Causes.Select(cause => $"Cause: {cause}."),
+            .. report.Causes.Select(cause => $"Cause: {cause.Text}."),
         ];
         return
         [
@@ -225,7 +225,7 @@ public static class StatusView
     internal static string Headline(string scope, HealthReport report)
     {
         var summary = report.Summary.Length == 0 ? "" : $" {report.Summary}";
-        var cause = report.Causes.IsEmpty ? "" : $" Cause: {string.Join("; ", report.Causes)}.";
+        var cause = report.Causes.IsEmpty ? "" : $" Cause: {string.Join("; ", report.Causes.Select(cause => cause.Text))}.";
         return $"{scope} {Health(report)}.{summary}{cause}";
     }
 

@@ -128,7 +128,7 @@ public sealed partial class JsonSchemaTests : LocalCluster
                 new StatusItem("leader", StatusVerdict.NotOk, "none"),
                 new StatusItem("raft", StatusVerdict.Unknown, "not asked"),
             ],
-            new StatusConclusion(StatusVerdict.NotOk, "no primary", 0, 3, ["db-3"], ["db-3 unreachable"])
+            new StatusConclusion(StatusVerdict.NotOk, "no primary", 0, 3, ["db-3"], [new("db-3 unreachable")])
         );
         var document = StatusView.Document("lab", "pg", PostgresHealth.ReportOf(status), "kbr plan");
         Assert.That(JsonSchemas.Problems(document), Is.Empty);

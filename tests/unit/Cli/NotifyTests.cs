@@ -218,7 +218,14 @@ internal sealed class NotifyTests
     private string[] Status(string[] unreachable, int serving, StatusItem item)
     {
         string[] causes = item.Verdict == StatusVerdict.Ok ? [] : [$"{item.Name}: {item.Measured}"];
-        var conclusion = new StatusConclusion(StatusVerdict.Ok, "", serving, 3, [.. unreachable], [.. causes]);
+        var conclusion = new StatusConclusion(
+            StatusVerdict.Ok,
+            "",
+            serving,
+            3,
+            [.. unreachable],
+            [.. causes.Select(cause => new StatusCause(cause))]
+        );
         var report = PostgresHealth.ReportOf(
             new ClusterStatus([item], conclusion) { Measures = [new StatusMeasure("lag_bytes", "A figure.", _messages.Count)] }
         );

@@ -13,7 +13,7 @@ public sealed class StatusViewTests
     public void The_conclusion_is_first_then_the_failed_checks_and_the_next_command_is_last()
     {
         var shown = Shown(
-            new StatusConclusion(StatusVerdict.Ok, "", 2, 3, ["db-slave-01"], ["db-slave-01 unreachable"]),
+            new StatusConclusion(StatusVerdict.Ok, "", 2, 3, ["db-slave-01"], [new("db-slave-01 unreachable")]),
             new StatusItem("hosts", StatusVerdict.Unknown, "db-slave-01: refused"),
             new StatusItem("quorum", StatusVerdict.NotOk, "2 of 3"),
             new StatusItem("lag", StatusVerdict.Ok, "0")
@@ -71,7 +71,7 @@ public sealed class StatusViewTests
                 3,
                 3,
                 [],
-                ["sql through load balancer: refused"]
+                [new("sql through load balancer: refused", "sql through load balancer")]
             ),
             new StatusItem("sql through load balancer", StatusVerdict.NotOk, "refused")
         );
@@ -96,7 +96,7 @@ public sealed class StatusViewTests
     public void What_is_unknown_only_because_of_a_host_has_no_line_of_its_own_and_writes_say_where()
     {
         var shown = Shown(
-            new StatusConclusion(StatusVerdict.Ok, "", 2, 3, ["db-3"], ["db-3 unreachable"]) { WritesThrough = "10.0.0.10:5432" },
+            new StatusConclusion(StatusVerdict.Ok, "", 2, 3, ["db-3"], [new("db-3 unreachable")]) { WritesThrough = "10.0.0.10:5432" },
             new StatusItem("hosts", StatusVerdict.Unknown, "db-3: refused"),
             new StatusItem("units", StatusVerdict.Unknown, "patroni 2/3; not read: db-3") { UnknownBy = "hosts" },
             new StatusItem("extension vector", StatusVerdict.Unknown, "0.8.0; not read: db-3") { UnknownBy = "hosts" },
@@ -132,7 +132,7 @@ public sealed class StatusViewTests
         var report = PostgresHealth.ReportOf(
             new ClusterStatus(
                 [new StatusItem("quorum", StatusVerdict.NotOk, "1 of 3")],
-                new StatusConclusion(StatusVerdict.Ok, "", 1, 3, ["db-2", "db-3"], ["db-2 unreachable", "db-3 unreachable"])
+                new StatusConclusion(StatusVerdict.Ok, "", 1, 3, ["db-2", "db-3"], [new("db-2 unreachable"), new("db-3 unreachable")])
                 {
                     WritesThrough = "10.0.0.10:5432",
                 }
@@ -167,7 +167,7 @@ public sealed class StatusViewTests
                     new StatusItem("sql through \"HAProxy\"", StatusVerdict.NotOk, "refused"),
                     new StatusItem("hosts", StatusVerdict.Unknown, "db-3: off"),
                 ],
-                new StatusConclusion(StatusVerdict.NotOk, "refused", 2, 3, ["db-3"], ["db-3 unreachable"])
+                new StatusConclusion(StatusVerdict.NotOk, "refused", 2, 3, ["db-3"], [new("db-3 unreachable")])
             )
         );
         var at = new DateTimeOffset(2026, 11, 23, 12, 0, 0, TimeSpan.Zero);
@@ -208,7 +208,7 @@ public sealed class StatusViewTests
                     new StatusItem("hosts", StatusVerdict.Unknown, "db-3: off"),
                     new StatusItem("units", StatusVerdict.Unknown, "not read: db-3") { UnknownBy = "hosts" },
                 ],
-                new StatusConclusion(StatusVerdict.NotOk, Hostile, 2, 3, ["db-3"], [Hostile])
+                new StatusConclusion(StatusVerdict.NotOk, Hostile, 2, 3, ["db-3"], [new(Hostile)])
             )
             {
                 Measures =

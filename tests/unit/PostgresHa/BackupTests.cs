@@ -852,10 +852,15 @@ internal sealed class BackupTests : BlueprintFixture
             Is.Empty
         );
         var settling = StatusCommand.Settling(
-            PostgresHealth.ReportOf(status with { Conclusion = status.Conclusion with { Causes = ["backup: no backup yet", "x: y"] } })
+            PostgresHealth.ReportOf(
+                status with
+                {
+                    Conclusion = status.Conclusion with { Causes = [new("backup: no backup yet", "backup"), new("x: y", "x")] },
+                }
+            )
         );
         Assert.That(settling.Items, Is.Empty, "of a whole apply, too");
-        Assert.That(settling.Causes, Is.EqualTo(new[] { "x: y" }));
+        Assert.That(settling.Causes.Select(cause => cause.Text), Is.EqualTo(new[] { "x: y" }));
     }
 
     private void AssertBackup(

@@ -43,8 +43,8 @@ internal sealed class StatusOutlookTests : BlueprintFixture
     [Test]
     public void A_full_volume_is_the_cause_of_all_that_follows_from_it()
     {
-        Assert.That(Status(space: Space(0)).Conclusion.Causes, Does.Contain("the volume of db-1 is full"));
-        Assert.That(Status(space: Space(1)).Conclusion.Causes, Has.None.Contains("is full"));
+        Assert.That(Status(space: Space(0)).Conclusion.Causes.Select(cause => cause.Text), Does.Contain("the volume of db-1 is full"));
+        Assert.That(Status(space: Space(1)).Conclusion.Causes.Select(cause => cause.Text), Has.None.Contains("is full"));
     }
 
     [Test]

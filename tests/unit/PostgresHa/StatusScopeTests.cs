@@ -30,7 +30,7 @@ internal sealed class StatusScopeTests : BlueprintFixture
                 Places = [new("pgbouncer", "haproxy-01")],
             },
         ],
-        new StatusConclusion(StatusVerdict.Ok, "", 3, 3, [], ["patroni on db-slave-01 does not exist"])
+        new StatusConclusion(StatusVerdict.Ok, "", 3, 3, [], [new("patroni on db-slave-01 does not exist")])
     );
 
     [TestCase("role.kb_app@keybuzz-pg", "hosts, leader", StatusVerdict.Ok)]

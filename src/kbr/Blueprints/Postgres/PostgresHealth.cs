@@ -132,7 +132,7 @@ internal sealed class PostgresHealth(Cluster cluster, PostgresTopology topology)
                 json.WriteNumber("members", conclusion.Members);
             },
             Unreachable = conclusion.Unreachable,
-            Causes = conclusion.Causes,
+            Causes = [.. conclusion.Causes.Select(cause => new HealthCause(cause.Text, cause.Item))],
             Measures =
             [
                 .. conclusion.Writes == StatusVerdict.Unknown
