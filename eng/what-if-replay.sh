@@ -157,7 +157,7 @@ for tried in range(1, count + 1):
     good, worse, led = good + (not faults), worse + bool(faults), led + (leader == said["leader"])
     print(
         f"{tried} of {count}: {name} after {delay:.1f} s: said {said['cost']}, {'until something is back' if stop is None else f'{stop:.0f} s'}, "
-        f"{said['leader']} leads; happened {gap:.1f} s, {'back' if returned else 'not back'}, {leader} leads, {lost} of "
+        f"primary {said['leader']}; happened {gap:.1f} s, {'back' if returned else 'not back'}, primary {leader}, {lost} of "
         f"{len(times)} rows lost: {'WORSE: ' + ', '.join(faults) if faults else 'as said, or better'}",
         flush=True,
     )

@@ -190,7 +190,7 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
             case SoakKind.Switchover:
                 return ("switchover", $"switchover away from {Leader.Name}", () => lab.MustAsync("switchover", "--auto-approve"));
             case SoakKind.KillPostmaster:
-                return ("kill -9 of the postmaster", $"the postmaster of the leader {Leader.Name} is killed", () =>
+                return ("kill -9 of the postmaster", $"the postmaster of the primary {Leader.Name} is killed", () =>
                     FaultAsync(() => KillPostmasterAsync(Leader))
                 );
             case SoakKind.KillContainer:
@@ -232,7 +232,7 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
         {
             0 => (
                 "two: postmaster, PgBouncer",
-                $"the postmaster of the leader {Leader.Name} is killed, and the PgBouncer of {proxy.Name}",
+                $"the postmaster of the primary {Leader.Name} is killed, and the PgBouncer of {proxy.Name}",
                 () =>
                     FaultAsync(async () =>
                     {
@@ -242,7 +242,7 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
             ),
             1 => (
                 "two: container, next postmaster",
-                $"the container of the leader {Leader.Name} is killed, then the postmaster of whoever leads next",
+                $"the container of the primary {Leader.Name} is killed, then the postmaster of the next primary",
                 async () =>
                 {
                     await FaultAsync(() => lab.LabAsync("kill", Leader.Name, "patroni")).ConfigureAwait(false);
@@ -251,7 +251,7 @@ internal sealed partial class SoakRun(SoakLab lab, string? image, Action<string>
             ),
             _ => (
                 "two: cut, HAProxy",
-                $"the leader {Leader.Name} is cut off from everything, then the HAProxy of {proxy.Name} is killed",
+                $"the primary {Leader.Name} is cut off from everything, then the HAProxy of {proxy.Name} is killed",
                 async () =>
                 {
                     var cut = Leader;

@@ -197,7 +197,7 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
         if (found.Leader is not { } leader)
         {
             throw new ChangeFailedException(
-                $"no leader for {s_pace.Deadline.TotalSeconds:0} s: {(found.Instead as Observation.Unknown)?.Reason ?? "the cluster does not run"}"
+                $"no primary for {s_pace.Deadline.TotalSeconds:0} s: {(found.Instead as Observation.Unknown)?.Reason ?? "the cluster does not run"}"
             );
         }
 

@@ -8,7 +8,7 @@ public static class BootstrapGuard
     /// <param name="bootstrapHost">The member whose patroni.yml has the <c>bootstrap</c> section; null for none.</param>
     /// <param name="holdsData">Whether each member's data directory holds a PostgreSQL; null where that could not be read, or its volume is
     /// not mounted.</param>
-    /// <param name="leader">A leader that is visible now, or null: the member would copy from it. <see cref="ClusterIdentity"/>
+    /// <param name="leader">A primary that is visible now, or null: the member would copy from it. <see cref="ClusterIdentity"/>
     /// checks before that it belongs to the same cluster.</param>
     public static string? Refusal(string member, string? bootstrapHost, IReadOnlyDictionary<string, bool?> holdsData, string? leader)
     {
@@ -26,11 +26,11 @@ public static class BootstrapGuard
         var unread = holdsData.Where(pair => pair.Value is null).Select(pair => pair.Key).Order(StringComparer.Ordinal).ToList();
         return holders.Count > 0
                 ? $"{member} has no data, {string.Join(" and ", holders)} {(holders.Count == 1 ? "has" : "have")}, and "
-                    + $"no leader is visible: if started now, {member} would initialise an empty cluster. "
-                    + $"Start {string.Join(" and ", holders)} first, until one of them leads; or, to give up "
+                    + $"no primary is visible: if started now, {member} would initialise an empty cluster. "
+                    + $"Start {string.Join(" and ", holders)} first, until one of them is the primary; or, to give up "
                     + $"that data, remove it by hand"
             : unread.Count > 0
-                ? $"{member} has no data, no leader is visible, and it is unknown whether "
+                ? $"{member} has no data, no primary is visible, and it is unknown whether "
                     + $"{string.Join(" and ", unread)} {(unread.Count == 1 ? "has" : "have")} any: if started now, {member} "
                     + $"might initialise an "
                     + "empty cluster beside it. Make them reachable and mount their volumes first"

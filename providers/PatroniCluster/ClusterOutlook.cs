@@ -191,12 +191,12 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
                     );
                     break;
                 case ClusterStep.SwitchOver(var from, var to, var isPreferred):
-                    steps.Add(new RolloutStep(RolloutStepKind.Switchover, [from, to], isPreferred ? "the preferred leader" : ""));
+                    steps.Add(new RolloutStep(RolloutStepKind.Switchover, [from, to], isPreferred ? "the preferred primary" : ""));
                     formerPrimaries.Add(from);
                     // Patroni restarts the former primary as a replica with the stored configuration.
                     if (intent.OnlyServer)
                     {
-                        steps.Add(new RolloutStep(RolloutStepKind.Restart, [from], "the former leader"));
+                        steps.Add(new RolloutStep(RolloutStepKind.Restart, [from], "the former primary"));
                     }
 
                     break;
@@ -208,7 +208,7 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
                         new RolloutStep(
                             intent.Leaving.Contains(member) ? RolloutStepKind.Remove : RolloutStepKind.Restart,
                             [member],
-                            formerPrimaries.Contains(member) ? "the former leader" : Note(turn, before.Member(member))
+                            formerPrimaries.Contains(member) ? "the former primary" : Note(turn, before.Member(member))
                         )
                     );
                     break;
@@ -224,8 +224,8 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
         turn switch
         {
             ClusterTurn.NotRunning => "not running",
-            ClusterTurn.PrimaryInPlace => "the leader, in place: no replica can take over",
-            ClusterTurn.PrimaryFirst => "the leader, in place and first: a standby needs at least its value",
+            ClusterTurn.PrimaryInPlace => "the primary, in place: no replica can take over",
+            ClusterTurn.PrimaryFirst => "the primary, in place and first: a standby needs at least its value",
             _ => member?.LagBytes is { } bytes
                 ? string.Create(CultureInfo.InvariantCulture, $"a replica, {bytes} bytes behind")
                 : "a replica",
@@ -237,7 +237,7 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
             (s_switchover * steps.Count(step => step.Kind == RolloutStepKind.Switchover))
             + (s_stopOfAll * steps.Count(step => step.Kind == RolloutStepKind.RestartTogether));
         return inPlace
-            ? new RolloutForecast(address, steps, null, "no writes while the leader restarts")
+            ? new RolloutForecast(address, steps, null, "no writes while the primary restarts")
             : new RolloutForecast(
                 address,
                 steps,

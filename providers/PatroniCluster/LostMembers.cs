@@ -49,6 +49,6 @@ public static class LostMembers
         return lost.IsEmpty || health.IsHealthy || !forGood
             ? null
             : string.Join("; ", lost.Values)
-                + (electing ? "" : $"; without {(lost.Count == 1 ? "it" : "them")} there is no majority that could elect a leader");
+                + (electing ? "" : $"; without {(lost.Count == 1 ? "it" : "them")} there is no majority that could elect a primary");
     }
 }

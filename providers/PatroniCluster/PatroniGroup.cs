@@ -80,7 +80,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             PatroniGroupSpec.FormerDataKey,
             AttributeKind.Path,
             $"Where a member may have its data that was installed by hand; at {PatroniGroupSpec.MountPointKey}, too. It is set aside "
-                + $"in that member's turn, and only while another member leads."
+                + $"in that member's turn, and only while another member is the primary."
         ),
         new(PatroniGroupSpec.MaxLagKey, AttributeKind.Size, "The maximal lag in bytes of a replica in a healthy cluster.")
         {

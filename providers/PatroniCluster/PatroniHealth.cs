@@ -180,7 +180,7 @@ public sealed record PatroniHealth(ImmutableArray<PatroniMember> Members, Immuta
         problems.AddRange(Differing(members));
         if (leaders.Count == 0 && members.Any(member => member.Answers))
         {
-            problems.Add(new(HealthProblemKind.NoPrimary, null, "no member leads"));
+            problems.Add(new(HealthProblemKind.NoPrimary, null, "no member is the primary"));
         }
 
         if (new PatroniHealth(members, []).SeveralPrimaries is { } several)

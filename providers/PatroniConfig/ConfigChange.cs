@@ -238,7 +238,7 @@ internal sealed class ConfigChange
             ? last
             : throw new ChangeFailedException(
                 $"no member of {_connection.Scope} has reported its dynamic configuration and parameters for "
-                    + $"{_pace.Deadline.TotalSeconds:0} s; is there a leader?"
+                    + $"{_pace.Deadline.TotalSeconds:0} s; is there a primary?"
             );
 
         async Task<ConfigView?> LookAsync() =>

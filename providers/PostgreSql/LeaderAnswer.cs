@@ -69,7 +69,7 @@ internal sealed record LeaderAnswer(string? Leader, IReadOnlyDictionary<string, 
             )
             .Concat(replicas.Select(host => $"{host}: it is a replica"))
             .Order(StringComparer.Ordinal);
-        return new Observation.Unknown($"no leader answers: {string.Join("; ", reasons)}");
+        return new Observation.Unknown($"no primary answers: {string.Join("; ", reasons)}");
     }
 
     private static string FirstLine(string text) => text.Split('\n')[0].Trim();

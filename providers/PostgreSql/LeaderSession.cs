@@ -164,7 +164,7 @@ internal sealed class LeaderSession
         {
             [var leader] => leader,
             [] => throw new TransientFailureException(
-                "no leader answers: "
+                "no primary answers: "
                     + string.Join(
                         "; ",
                         answers.Select(answer =>

@@ -109,7 +109,7 @@ public sealed class LiveChangeTests
             HaSetUp.Workspace.Kbr("plan").Output,
             Does.Match($"\n{Ha.Scope}: {foreseen.Summary}\n  one member at a time, .*\n  1\\. restart ")
                 .And.Contain($"\n  3. switch over from {leader} to ")
-                .And.Contain($"\n  4. restart {leader}  (the former leader)\n")
+                .And.Contain($"\n  4. restart {leader}  (the former primary)\n")
         );
         using var direct = TrafficWriter.Start("image_direct");
         using var pooled = TrafficWriter.Start("image_pooled", TrafficWriter.Pooled);

@@ -83,7 +83,8 @@ public static class EtcdTurn
 
         if (patroni.Leader is null)
         {
-            return patroni.SeveralPrimaries ?? "no PostgreSQL member leads: a restart of etcd would delay the election (kbr status)";
+            return patroni.SeveralPrimaries
+                ?? "no PostgreSQL member is the primary: a restart of etcd would delay the election (kbr status)";
         }
 
         var (loop, since) = (patroni.Failover.LoopWait + s_margin, TimeSpan.MaxValue);

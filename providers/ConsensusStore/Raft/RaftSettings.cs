@@ -91,7 +91,7 @@ internal sealed record RaftSettings : StoreSettings
             findings.Warning(
                 "RAFT has no password",
                 _passwordPlace,
-                $"any client that reaches port {_port} of a member can change the leader",
+                $"any client that reaches port {_port} of a member can change the primary",
                 "omit it only while adopting a cluster without one (docs/adopting.md)"
             );
         }

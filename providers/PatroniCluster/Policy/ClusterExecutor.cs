@@ -119,7 +119,7 @@ internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, ICon
                 .ConfigureAwait(false);
             var unpaused = made.Unpaused.IsEmpty ? "" : $" ({string.Join("; ", made.Unpaused)})";
             return new RolloutTurn.Wait(
-                $"switch over from {step.From} to {step.To}{(step.IsPreferred ? ", the preferred leader" : "")}{unpaused}"
+                $"switch over from {step.From} to {step.To}{(step.IsPreferred ? ", the preferred primary" : "")}{unpaused}"
             );
         }
         catch (HandOverPostponedException exception)

@@ -377,8 +377,8 @@ public static class ClusterFailures
         };
         var writes = outlook.WithoutWrites switch
         {
-            null when outlook.Leader is not { } leader => $"{what}: no other member can lead",
-            null => $"{(returning.IsEmpty ? what : $"{string.Join(" and ", returning)} back")}, then {outlook.Leader} leads",
+            null when outlook.Leader is not { } leader => $"{what}: no other member can become the primary",
+            null => $"{(returning.IsEmpty ? what : $"{string.Join(" and ", returning)} back")}, then {outlook.Leader} is the primary",
             _ => what,
         };
         return decision.Length == 0 ? writes : $"{writes}; {decision}";

@@ -99,7 +99,7 @@ public static class ClusterPolicy
         return staying == 0 || staying >= majority || intent.Leaving.IsEmpty
             ? null
             : $"{string.Join(" and ", intent.Leaving)} would leave {staying} of {view.Names.Length} members, and {majority} are needed to elect a "
-                + "leader; remove fewer, or the whole cluster";
+                + "primary; remove fewer, or the whole cluster";
     }
 
     // A fenced member is down already: one more must leave a majority, also while it restarts.
@@ -110,7 +110,7 @@ public static class ClusterPolicy
         return view.Fenced.IsEmpty || staying >= majority || intent.Pending.All(view.IsDown)
             ? null
             : $"{string.Join(" and ", view.Fenced)} {(view.Fenced.Count == 1 ? "is" : "are")} fenced: with one more member down, "
-                + $"{staying} of {view.Names.Length} would stay, and {majority} are needed to elect a leader; "
+                + $"{staying} of {view.Names.Length} would stay, and {majority} are needed to elect a primary; "
                 + $"run kbr unfence {view.Fenced[0]} first";
     }
 
@@ -155,7 +155,7 @@ public static class ClusterPolicy
             return null;
         }
 
-        var reason = $"{string.Join(" and ", former)}: its data must be set aside and copied from the leader, but there is no leader";
+        var reason = $"{string.Join(" and ", former)}: its data must be set aside and copied from the primary, but there is no primary";
         return view.HasRunningMajority
             ? new ClusterStep.Wait(ClusterCause.FormerData, reason)
             : new ClusterStep.Refuse(ClusterCause.FormerData, reason + ". Start PostgreSQL by hand first");
@@ -183,7 +183,7 @@ public static class ClusterPolicy
         return ChooseDown(view, intent) ?? (view.Health.IsHealthy ? ChooseServing(view, intent) : Unhealthy(view.Health.Problems));
     }
 
-    // The member that may initialise waits where only others have the data: they elect a leader without it.
+    // The member that may initialise waits where only others have the data: they elect a primary without it.
     private static ClusterStep ChooseStopped(ClusterView view, ClusterIntent intent, ImmutableArray<string> stopped)
     {
         if (BesideData(view, stopped.Except(intent.Leaving)) is not { } refused)

@@ -39,10 +39,10 @@ public static class DrillKinds
         kind switch
         {
             DrillKind.Switchover => $"switchover away from {leader}",
-            DrillKind.Stop => $"PostgreSQL and Patroni are stopped on the leader {leader}",
-            DrillKind.Kill => $"the container of the leader {leader} is killed",
-            DrillKind.CutPeers => $"the leader {leader} is cut off from the other members",
-            _ => $"the leader {leader} is cut off from everything but SSH",
+            DrillKind.Stop => $"PostgreSQL and Patroni are stopped on the primary {leader}",
+            DrillKind.Kill => $"the container of the primary {leader} is killed",
+            DrillKind.CutPeers => $"the primary {leader} is cut off from the other members",
+            _ => $"the primary {leader} is cut off from everything but SSH",
         };
 
     /// <summary>Whether the fault lasts until it is undone.</summary>

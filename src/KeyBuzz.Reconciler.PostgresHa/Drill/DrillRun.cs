@@ -196,7 +196,7 @@ public sealed class DrillRun(
                 health.IsHealthy
                     ? string.Create(
                         CultureInfo.InvariantCulture,
-                        $"{topology.Scope} is healthy again after {(Now - begun).TotalSeconds:0.0} s; {health.Leader} leads"
+                        $"{topology.Scope} is healthy again after {(Now - begun).TotalSeconds:0.0} s; {health.Leader} is the primary"
                     )
                     : string.Create(
                         CultureInfo.InvariantCulture,

@@ -42,7 +42,7 @@ public sealed record FenceChoice(string Member, string? Heir, bool IsDone)
         if (staying < majority)
         {
             throw Refused(
-                $"without {wanted} {staying} of {names.Count} members would stay, and {majority} are needed to elect a leader",
+                $"without {wanted} {staying} of {names.Count} members would stay, and {majority} are needed to elect a primary",
                 health.Fenced.IsEmpty
                     ? "bring the other members back first: run kbr status"
                     : $"run kbr unfence {health.Fenced.Keys.First()} first"

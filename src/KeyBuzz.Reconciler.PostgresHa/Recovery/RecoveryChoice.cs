@@ -90,7 +90,7 @@ public sealed record RecoveryChoice(RecoveryMember Survivor, ImmutableArray<Reco
 
     private string Evidence()
     {
-        var text = $"from {Survivor.Name}{(IsLed ? ", which leads" : "")}";
+        var text = $"from {Survivor.Name}{(IsLed ? ", the primary" : "")}";
         foreach (var one in Survivors)
         {
             if (IsLed && one.Name == Survivor.Name)

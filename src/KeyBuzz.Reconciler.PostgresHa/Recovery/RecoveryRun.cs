@@ -234,7 +234,7 @@ public sealed class RecoveryRun(PostgresTopology topology, GroupPolicy policy)
         {
             throw new DiagnosticException(
                 Diagnostic.Error(
-                    $"{journal.Survivor} does not lead {topology.Scope}",
+                    $"{journal.Survivor} is not the primary of {topology.Scope}",
                     remedy: "mend that, then run kbr recover again with the same options, which goes on",
                     host: journal.Survivor
                 )

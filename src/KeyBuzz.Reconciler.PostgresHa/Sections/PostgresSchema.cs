@@ -261,7 +261,7 @@ internal static class PostgresSchema
 
     /// <summary>The keys of <c>dynamic</c>.</summary>
     public static readonly SectionSchema Dynamic = new([
-        Integer("ttl", "Seconds after which a silent leader is replaced; 20 at least.", "30"),
+        Integer("ttl", "Seconds after which a silent primary is replaced; 20 at least.", "30"),
         Integer("loop_wait", "Seconds between two rounds of Patroni.", "10"),
         Integer("retry_timeout", "Seconds for which Patroni tries the store and PostgreSQL again; 3 at least.", "10"),
         Size("maximum_lag_on_failover", "How far a replica may be behind to take over.", "1MiB"),

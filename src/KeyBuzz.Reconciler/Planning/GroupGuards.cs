@@ -125,7 +125,7 @@ internal static class GroupGuards
                         $"{who} still takes part in {policy.Group}, is no longer a member, and cannot be stopped: "
                             + $"{because}; nothing is planned",
                         policy.Location,
-                        detail: "it may be the leader, and the remaining members would lose it",
+                        detail: "it may be the primary, and the remaining members would lose it",
                         remedy: remedy,
                         address: policy.Address.ToString()
                     )

@@ -316,7 +316,7 @@ internal sealed record PlanReport
     /// <summary>What a single failure does.</summary>
     /// <param name="Cost">The word of its cost.</param>
     /// <param name="Condition">The failure.</param>
-    /// <param name="Quorum">Who votes and who leads.</param>
+    /// <param name="Quorum">The votes, and the primary.</param>
     /// <param name="Consequence">How long writes stop.</param>
     /// <param name="AtRisk">The rows that may be lost; empty for none.</param>
     /// <param name="Remedy">What brings it back.</param>

@@ -105,13 +105,13 @@ internal static class WhatIfView
         }
     }
 
-    /// <summary>Who votes and who leads.</summary>
+    /// <summary>The votes, and the primary.</summary>
     public static string Quorum(int votes, int counted, bool hasQuorum, string? leader) =>
         $"{votes} of {counted} vote{(hasQuorum ? "" : ", no quorum")}; "
         + (
-            leader is null ? "nobody leads"
-            : hasQuorum ? $"{leader} leads"
-            : $"nobody leads at first, {leader} later"
+            leader is null ? "no primary"
+            : hasQuorum ? $"primary {leader}"
+            : $"no primary at first, then {leader}"
         );
 
     /// <summary>Writes every failure of a step.</summary>

@@ -75,10 +75,10 @@ public sealed class DrillViewTests
             Shown(s_passed),
             Is.EqualTo(
                 """
-                Drill of keybuzz-pg: the container of the leader db-1 is killed
+                Drill of keybuzz-pg: the container of the primary db-1 is killed
                   direct  10.0.0.10:5432         19.3 s without an acknowledged write; 400 acknowledged, 0 of them missing; 3 not acknowledged, 1 of them there
                   pooled  10.0.0.10:6432         19.8 s without an acknowledged write; 390 acknowledged, 0 of them missing; 9 not acknowledged, 0 of them there
-                  leader  db-1 before, db-2 after
+                  primary db-1 before, db-2 after
                   whole   after 25.3 s
 
                 Passed: the service and the cluster recovered, and no acknowledged write was lost.
@@ -92,14 +92,14 @@ public sealed class DrillViewTests
             Shown(s_lost),
             Is.EqualTo(
                 """
-                Drill of keybuzz-pg: the leader db-1 is cut off from the other members
+                Drill of keybuzz-pg: the primary db-1 is cut off from the other members
                   direct  10.0.0.10:5432         19.3 s without an acknowledged write; 400 acknowledged, 2 of them missing; 3 not acknowledged, 1 of them there
                           2 of the missing were acknowledged by db-1 from 0.2 s to 0.3 s after the fault
                   pooled  10.0.0.10:6432         19.8 s without an acknowledged write; 390 acknowledged, 0 of them missing; 9 not acknowledged, 0 of them there
-                  leader  db-1 before, db-2 after
+                  primary db-1 before, db-2 after
                   whole   after 25.3 s; the fault was undone after 21.0 s
 
-                Lost: 2 acknowledged writes are missing. Replication is asynchronous: writes that no replica had received were lost with the leader.
+                Lost: 2 acknowledged writes are missing. Replication is asynchronous: writes that no replica had received were lost with the primary.
                 """
             )
         );
@@ -113,14 +113,14 @@ public sealed class DrillViewTests
                 NewLeader = null,
                 Whole = null,
                 AcknowledgedByTwo = 2,
-                Failures = ["keybuzz-pg was not healthy again within 120 s: no member leads"],
+                Failures = ["keybuzz-pg was not healthy again within 120 s: no member is the primary"],
             }
         );
         Assert.That(
             shown,
             Does.Contain("db-1 before, none after")
                 .And.Contain("whole   not in time")
-                .And.Contain("Failed: keybuzz-pg was not healthy again within 120 s: no member leads.")
+                .And.Contain("Failed: keybuzz-pg was not healthy again within 120 s: no member is the primary.")
                 .And.Contain("Failed: two members were primary at once: one acknowledged 2 writes after the other had begun to.")
                 .And.Not.Contain("Passed")
         );

@@ -492,7 +492,7 @@ public sealed class GroupPlanTests
                     records.ToImmutableDictionary(record => record.Address),
                     ImmutableDictionary<Address, Observation>
                         .Empty.Add(s_address, Present(("value", actual)))
-                        .Add(resources[1].Address, new Observation.Unknown("no leader answers")),
+                        .Add(resources[1].Address, new Observation.Unknown("no primary answers")),
                     ImmutableSortedDictionary<string, string>.Empty,
                     new PlanOptions()
                 )

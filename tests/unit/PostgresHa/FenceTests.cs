@@ -39,13 +39,13 @@ internal sealed class FenceTests
             Assert.That(
                 Refusal(Healthy(("db-2", "")), "db-3"),
                 Is.EqualTo(
-                    "without db-3 1 of 3 members would stay, and 2 are needed to elect a leader (bring the other members back first: run kbr "
+                    "without db-3 1 of 3 members would stay, and 2 are needed to elect a primary (bring the other members back first: run kbr "
                         + "status)"
                 )
             );
             Assert.That(
                 Refusal(Fenced(Healthy(("db-2", "")), "db-2"), "db-3"),
-                Is.EqualTo("without db-3 1 of 3 members would stay, and 2 are needed to elect a leader (run kbr unfence db-2 first)")
+                Is.EqualTo("without db-3 1 of 3 members would stay, and 2 are needed to elect a primary (run kbr unfence db-2 first)")
             );
             Assert.That(
                 Refusal(Healthy(("db-2", NotStreaming("db-2"))), "db-3"),
@@ -53,7 +53,7 @@ internal sealed class FenceTests
             );
             Assert.That(
                 Refusal(Healthy(("db-1", Replica("db-1"))), "db-3"),
-                Does.StartWith("pg is not healthy without db-3: no member leads")
+                Does.StartWith("pg is not healthy without db-3: no member is the primary")
             );
             Assert.That(
                 Refusal(
@@ -110,7 +110,7 @@ internal sealed class FenceTests
             Is.EqualTo(
                 new ClusterStep.Refuse(
                     ClusterCause.Majority,
-                    "db-2 is fenced: with one more member down, 1 of 3 would stay, and 2 are needed to elect a leader; run kbr unfence db-2 "
+                    "db-2 is fenced: with one more member down, 1 of 3 would stay, and 2 are needed to elect a primary; run kbr unfence db-2 "
                         + "first"
                 )
             )

@@ -76,7 +76,7 @@ internal sealed class SwitchoverChoiceTests
                 Choice(Healthy(("db-3", "")), to: "db-2"),
                 Is.EqualTo("pg is not healthy: db-3: Patroni does not answer on port 8008")
             );
-            Assert.That(Choice(Healthy(("db-1", Replica("db-1")))), Is.EqualTo("pg is not healthy: no member leads"));
+            Assert.That(Choice(Healthy(("db-1", Replica("db-1")))), Is.EqualTo("pg is not healthy: no member is the primary"));
             Assert.That(
                 Choice(Healthy(("db-2", Leader("db-2")))),
                 Does.StartWith("pg is not healthy: ").And.Contain("accept writes: 2 primaries")

@@ -16,7 +16,7 @@ internal static class DrillCommand
     {
         var kind = new Option<string>("--kind")
         {
-            Description = $"The fault for the leader: {string.Join(", ", DrillKinds.All.Select(each => each.Word()))}.",
+            Description = $"The fault for the primary: {string.Join(", ", DrillKinds.All.Select(each => each.Word()))}.",
             DefaultValueFactory = _ => DrillKind.Switchover.Word(),
         };
         kind.AcceptOnlyFromAmong([.. DrillKinds.All.Select(each => each.Word())]);
@@ -30,7 +30,7 @@ internal static class DrillCommand
         );
         var command = new Command(
             "drill",
-            "Fail the leader while writing as applications do, and measure the failover. Exit 0 "
+            "Fail the primary while writing as applications do, and measure the failover. Exit 0 "
                 + "passed, 2 acknowledged writes were lost, 1 not run, not measured or not recovered in time."
         )
         {

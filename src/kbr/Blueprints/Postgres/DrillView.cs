@@ -80,7 +80,7 @@ public static class DrillView
             }
         }
 
-        terminal.Line($"  leader  {report.Leader} before, {report.NewLeader ?? "none"} after");
+        terminal.Line($"  primary {report.Leader} before, {report.NewLeader ?? "none"} after");
         terminal.Line(
             $"  whole   "
                 + $"{(report.Whole is { } whole ? $"after {Seconds(whole)}" : "not in time")}{(report.Undone is { } undone ? $"; the fault was undone after {Seconds(undone)}" : "")}"
@@ -109,7 +109,7 @@ public static class DrillView
                 string.Create(
                     CultureInfo.InvariantCulture,
                     $"Lost: {lost} acknowledged writes are "
-                        + $"missing.{(report.Synchronous ? " Synchronous replication must prevent this." : " Replication is asynchronous: writes that no replica had received were lost with the leader.")}"
+                        + $"missing.{(report.Synchronous ? " Synchronous replication must prevent this." : " Replication is asynchronous: writes that no replica had received were lost with the primary.")}"
                 ),
                 Terminal.Tone.Removed
             );

@@ -203,7 +203,7 @@ internal static class RecoverCommand
         if (choice.IsLed)
         {
             // It takes writes: it is not stopped, and keeps its password.
-            Say($"going on with the recovery from {journal.Survivor}, which leads");
+            Say($"going on with the recovery from {journal.Survivor}, the primary");
             here = here.RemoveAll(member => member.Name == journal.Survivor);
         }
         else if (RenewPassword(context, parsed, topology, run.MayHaveNewPassword(members)))

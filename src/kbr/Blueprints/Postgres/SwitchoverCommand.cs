@@ -18,7 +18,7 @@ internal static class SwitchoverCommand
     {
         var to = new Option<string>("--to")
         {
-            Description = "The new primary; default: the preferred leader, else the replica with the least lag.",
+            Description = "The new primary; default: the preferred primary, else the replica with the least lag.",
         };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask for confirmation." };
         var command = new Command(

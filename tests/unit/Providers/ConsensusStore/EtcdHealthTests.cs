@@ -156,7 +156,7 @@ public sealed class EtcdHealthTests
     [TestCase(10, 3, true, "Patroni's next loop", TestName = "Patroni's loop since the last restart is not over")]
     [TestCase(60, 60, true, "db-1: Patroni reached etcd 60 s ago", TestName = "Patroni has not reached etcd since the last restart")]
     [TestCase(900, 30, true, "db-1: Patroni reached etcd 30 s ago", TestName = "Patroni is late although the last restart is long ago")]
-    [TestCase(900, 1, false, "no PostgreSQL member leads", TestName = "no member leads")]
+    [TestCase(900, 1, false, "no PostgreSQL member is the primary", TestName = "no primary")]
     public void A_member_is_restarted_only_after_Patroni_has_renewed_its_lease(int uptime, int age, bool leads, string? awaited)
     {
         EtcdHost[] all =

@@ -125,12 +125,12 @@ internal sealed class ClusterFailuresTests
             Is.EqualTo(
                 new[]
                 {
-                    "Member db-1: Loss, 1 of 3, db-3, until db-3 back, then db-3 leads; the roll-out stops",
-                    $"NetworkCut db-1: Loss, 1 of 3, db-3, until db-3 back, then db-3 leads; {waits}",
-                    $"StoreMember db-1: Loss, 1 of 3, db-3, until db-3 back, then db-3 leads; {waits}",
-                    "Member db-2: Gap, 1 of 3, db-1, until db-3 back, then db-1 leads; the roll-out stops",
-                    $"NetworkCut db-2: Gap, 1 of 3, db-1, until db-3 back, then db-1 leads; {waits}",
-                    $"StoreMember db-2: Gap, 1 of 3, db-1, until db-3 back, then db-1 leads; {waits}",
+                    "Member db-1: Loss, 1 of 3, db-3, until db-3 back, then db-3 is the primary; the roll-out stops",
+                    $"NetworkCut db-1: Loss, 1 of 3, db-3, until db-3 back, then db-3 is the primary; {waits}",
+                    $"StoreMember db-1: Loss, 1 of 3, db-3, until db-3 back, then db-3 is the primary; {waits}",
+                    "Member db-2: Gap, 1 of 3, db-1, until db-3 back, then db-1 is the primary; the roll-out stops",
+                    $"NetworkCut db-2: Gap, 1 of 3, db-1, until db-3 back, then db-1 is the primary; {waits}",
+                    $"StoreMember db-2: Gap, 1 of 3, db-1, until db-3 back, then db-1 is the primary; {waits}",
                     "Member db-3: None, 2 of 3, db-1, 0 s bring db-3 back; the roll-out stops",
                     $"NetworkCut db-3: None, 2 of 3, db-1, 0 s restore the network of db-3; {waits}",
                     $"StoreMember db-3: None, 2 of 3, db-1, 0 s bring the store of db-3 back; {waits}",
@@ -246,7 +246,7 @@ internal sealed class ClusterFailuresTests
         Assert.That(
             all,
             Does.Contain("       OK    if kbr is killed: writes go on\n")
-                .And.Contain("1 of 3 vote, no quorum; nobody leads at first, db-3 later;")
+                .And.Contain("1 of 3 vote, no quorum; no primary at first, then db-3;")
         );
         Assert.That(all.Split('\n'), Has.All.Length.LessThanOrEqualTo(80));
     }

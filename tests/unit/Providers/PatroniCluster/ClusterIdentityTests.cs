@@ -107,7 +107,7 @@ internal sealed class ClusterIdentityTests
         Assert.That(
             health.Problems.Select(problem => problem.Text),
             Has.Some.StartsWith("the members have different databases: db-1 7711228701456285717, db-2 42")
-                .And.None.EqualTo("no member leads")
+                .And.None.EqualTo("no member is the primary")
         );
         var steps = ClusterOutlook.Of(health, null).Forecast(GroupPolicy.AddressOf("pg"), ["db-1", "db-2", "db-3"], []);
         Assert.That(steps!.Steps.Select(step => step.Note), Has.None.EqualTo("not running"));

@@ -496,7 +496,7 @@ internal sealed class ClusterPolicyTests
         var problems = all.SelectMany(Problems).ToList();
         if (health.Leaders.IsEmpty && all.Any(member => member.Answers))
         {
-            problems.Add(new(HealthProblemKind.NoPrimary, null, "no member leads"));
+            problems.Add(new(HealthProblemKind.NoPrimary, null, "no member is the primary"));
         }
 
         if (health.SeveralPrimaries is { } several)

@@ -169,7 +169,7 @@ internal sealed class PatroniGroupTests
         var turn = await NextAsync(Group(stopped: Names, data: ["db-2"], unreachable: ["db-3"]), ["db-1", "db-2"]);
         Assert.That(
             turn,
-            Does.StartWith("stop db-1 has no data, db-2 has, and no leader is visible").And.Contain("would initialise an empty cluster")
+            Does.StartWith("stop db-1 has no data, db-2 has, and no primary is visible").And.Contain("would initialise an empty cluster")
         );
         Assert.That(
             await NextAsync(Group(stopped: Names, data: ["db-2"]), Names),
@@ -178,7 +178,7 @@ internal sealed class PatroniGroupTests
         );
         Assert.That(
             await NextAsync(Group(stopped: ["db-1"], data: ["db-2"]), ["db-1"]),
-            Does.StartWith("wait db-1 has no data, db-2 has, and no leader is visible"),
+            Does.StartWith("wait db-1 has no data, db-2 has, and no primary is visible"),
             "they have just been started"
         );
         Assert.That(await NextAsync(Group(stopped: Names, data: ["db-1"]), Names), Is.EqualTo("go db-1 db-2 db-3"), "it has data itself");
@@ -354,7 +354,7 @@ internal sealed class PatroniGroupTests
         );
         Assert.That(
             await NextAsync(Group(stopped: Names, mounted: ["db-1", "db-2"]), ["db-1", "db-2"], resource: resource),
-            Does.StartWith("stop db-1 has no data, no leader is visible, and it is unknown whether db-3 has any")
+            Does.StartWith("stop db-1 has no data, no primary is visible, and it is unknown whether db-3 has any")
                 .And.Contain("mount their volumes")
         );
     }
@@ -444,7 +444,7 @@ internal sealed class PatroniGroupTests
         Assert.That(
             LostMembers.Verdict(Judge(Healthy(("db-1", Replica("db-1")), ("db-3", ""))), lost),
             Is.Null,
-            "the other two elect a leader"
+            "the other two elect a primary"
         );
         Assert.That(LostMembers.Verdict(Judge(Healthy(("db-2", ""), ("db-3", ""))), lost), Is.Null, "db-2 may come");
         Assert.That(
@@ -644,7 +644,7 @@ internal sealed class PatroniGroupTests
         Assert.That(
             await NextAsync(Group(stopped: Names, former: Names), Names, resource: adopted),
             Does.StartWith("stop db-1 and db-2 and db-3: its data must be set aside")
-                .And.Contain("there is no leader. Start PostgreSQL by hand first")
+                .And.Contain("there is no primary. Start PostgreSQL by hand first")
         );
         Assert.That(
             await NextAsync(Group(Healthy(("db-1", Replica("db-1"))), former: ["db-3"]), ["db-3"], resource: adopted),

@@ -68,7 +68,7 @@ internal sealed class PatroniHealthTests
     public void No_primary_and_two_primaries_are_both_problems_without_a_leader()
     {
         var none = Judge(Healthy(("db-1", Replica("db-1"))));
-        Assert.That(none.Problems.Select(problem => problem.Text), Does.Contain("no member leads"));
+        Assert.That(none.Problems.Select(problem => problem.Text), Does.Contain("no member is the primary"));
         Assert.That(none.Leader, Is.Null);
         var two = Judge(Healthy(("db-3", Leader("db-3"))));
         Assert.That(

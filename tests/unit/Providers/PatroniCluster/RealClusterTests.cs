@@ -422,7 +422,7 @@ internal sealed class RealClusterTests
             _bench.Unreachable.Remove(replica);
             Assert.That(
                 ((Observation.Unknown)await _bench.ObserveAsync(_roles, role)).Reason,
-                Does.Contain("no leader answers").And.Contain($"{replica}: it is a replica")
+                Does.Contain("no primary answers").And.Contain($"{replica}: it is a replica")
             );
         }
         finally

@@ -27,7 +27,7 @@ internal sealed class RolloutForecastTests
                     "Restart db-3 (a replica, 0 bytes behind)",
                     "Restart db-2 (a replica, 512 bytes behind)",
                     "Switchover db-1 db-2 ()",
-                    "Restart db-1 (the former leader)",
+                    "Restart db-1 (the former primary)",
                 }
             )
         );
@@ -76,7 +76,7 @@ internal sealed class RolloutForecastTests
     {
         var forecast = (s_now with { Preferred = "db-1" }).Forecast(s_cluster, Names("db-1", "db-2", "db-3"), [])!;
 
-        Assert.That(Steps(forecast)[^1], Is.EqualTo("Switchover db-2 db-1 (the preferred leader)"));
+        Assert.That(Steps(forecast)[^1], Is.EqualTo("Switchover db-2 db-1 (the preferred primary)"));
         Assert.That(forecast.Summary, Is.EqualTo("3 rolling restarts, 2 switchovers, about 6 s without writes"));
     }
 
@@ -94,7 +94,7 @@ internal sealed class RolloutForecastTests
     {
         Assert.That(
             Serving("db-1").Forecast(s_cluster, Names("db-1"), [])!.Summary,
-            Is.EqualTo("1 restart, no writes while the leader restarts")
+            Is.EqualTo("1 restart, no writes while the primary restarts")
         );
         Assert.That(
             Steps((s_now with { Preferred = "db-3" }).Forecast(s_cluster, Names("db-1", "db-3"), Names("db-3"))!),
@@ -112,7 +112,7 @@ internal sealed class RolloutForecastTests
             Is.EqualTo(("stop and remove db-2; writes continue", 0, 1))
         );
         var leader = s_now.Forecast(s_cluster, Names("db-1"), Names("db-1"))!;
-        Assert.That(Steps(leader), Is.EqualTo(new[] { "Switchover db-1 db-3 ()", "Remove db-1 (the former leader)" }));
+        Assert.That(Steps(leader), Is.EqualTo(new[] { "Switchover db-1 db-3 ()", "Remove db-1 (the former primary)" }));
         Assert.That(leader.Summary, Is.EqualTo("stop and remove db-1, 1 switchover; about 3 s without writes"));
         var down = Serving("db-1", ("db-3", 0)).Forecast(s_cluster, Names("db-2", "db-3"), Names("db-2"))!;
         Assert.That(Steps(down), Is.EqualTo(new[] { "Remove db-2 (not running)", "Restart db-3 (a replica, 0 bytes behind)" }));
@@ -141,7 +141,7 @@ internal sealed class RolloutForecastTests
         Assert.That(forecast.Steps.SelectMany(step => step.Hosts), Is.EqualTo(new[] { "db-1", "db-3", "db-2" }));
         Assert.That(
             (forecast.Switchovers, forecast.WriteGap, forecast.Summary),
-            Is.EqualTo((0, (TimeSpan?)null, "3 rolling restarts, no writes while the leader restarts"))
+            Is.EqualTo((0, (TimeSpan?)null, "3 rolling restarts, no writes while the primary restarts"))
         );
     }
 

@@ -433,10 +433,10 @@ internal sealed class PatroniConfigProviderTests
             Foreseen(More, Reloaded),
             Is.EqualTo("2 rolling restarts, 1 switchover, about 3 s without writes: db-2, db-1 db-2, db-1")
         );
-        Assert.That(Foreseen(Fewer), Is.EqualTo("2 rolling restarts, no writes while the leader restarts: db-1, db-2"));
+        Assert.That(Foreseen(Fewer), Is.EqualTo("2 rolling restarts, no writes while the primary restarts: db-1, db-2"));
         Assert.That(
             ForeseenAfter(["db-1", "db-2"], Fewer),
-            Is.EqualTo("2 rolling restarts, no writes while the leader restarts: db-2, db-1"),
+            Is.EqualTo("2 rolling restarts, no writes while the primary restarts: db-2, db-1"),
             "the roll-out of the members leaves another leader"
         );
 
@@ -557,7 +557,7 @@ internal sealed class PatroniConfigProviderTests
         "db-1,db-2,db-3: max_connections",
         "max_connections=90",
         "db-1 db-2 db-3: leader first",
-        "3 rolling restarts, no writes while the leader restarts"
+        "3 rolling restarts, no writes while the primary restarts"
     )]
     [TestCase("db-2,db-3: max_connections", "max_connections=100", "db-2 db-3: standbys first", "2 rolling restarts, writes continue")]
     [TestCase("db-2: (unknown)", "", "db-2: standbys first", "1 restart, writes continue")]

@@ -46,7 +46,7 @@ internal sealed class GroupObservationTests
             provider.Observe(resource, Member(false, "\"found\": null"), Answering(s_refused), WithoutContainer),
             Is.EqualTo(
                 new Observation.Unknown(
-                    "no leader answers: db-1: it is a replica; db-2: psql: error: connection to server on socket failed: "
+                    "no primary answers: db-1: it is a replica; db-2: psql: error: connection to server on socket failed: "
                         + "No such file or directory; db-3: its container patroni does not run"
                 )
             )
