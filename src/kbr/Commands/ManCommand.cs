@@ -14,7 +14,11 @@ internal static class ManCommand
             Description = "The command, such as plan or state show; default: kbr itself.",
             Arity = ArgumentArity.ZeroOrMore,
         };
-        var output = new Option<string>("--out") { Description = "Write every page to this folder instead, as kbr.1 and kbr-COMMAND.1." };
+        var output = new Option<string>("--out")
+        {
+            Description = "Write every page to this folder instead, as kbr.1 and kbr-COMMAND.1.",
+            HelpName = ValueNames.Folder,
+        };
         var command = new Command("man", "Print a manual page, for man or groff. Needs no cluster file.") { words, output }.With(
             context.Options.Shown
         );

@@ -13,26 +13,25 @@ internal sealed class SuggestAction(RootCommand root, SuggestDirective directive
     // Beside those that the help shows.
     private static readonly string[] s_aliases = ["/?", "/h", "-?"];
 
-    private static readonly string[] s_addresses = ["--target", "--adopt", "--replace", "--ignore", "ADDRESS", "address", "FROM"];
+    private static readonly string[] s_addresses = [ValueNames.Address, "address", "FROM"];
 
-    private static readonly string[] s_hosts = ["--to", "--end", "--print-probe", "--host", "HOST", "host"];
+    private static readonly string[] s_hosts = [ValueNames.Host, "host"];
 
     /// <summary>Lets the commands complete the names of the cluster file, and answer the directive.</summary>
     public static void AddTo(RootCommand root, ClusterNames names)
     {
         foreach (var command in CommandTree.All(root))
         {
+            ValueNames.AddTo(command);
             foreach (var option in command.Options)
             {
-                if (Add(option.Name, option.CompletionSources) is { } shown)
-                {
-                    option.HelpName = shown;
-                }
+                Add(option.HelpName, option.CompletionSources);
             }
 
             foreach (var argument in command.Arguments)
             {
-                if (Add(argument.Name, argument.CompletionSources) is not null)
+                // Without a name of its own the help would list every completion as the value.
+                if (Add(argument.Name, argument.CompletionSources))
                 {
                     argument.HelpName = argument.Name;
                 }
@@ -42,8 +41,8 @@ internal sealed class SuggestAction(RootCommand root, SuggestDirective directive
         var directive = root.Directives.OfType<SuggestDirective>().Single();
         directive.Action = new SuggestAction(root, directive);
 
-        // Without a name of its own the help would list every completion as the value. An option of several commands is met again.
-        string? Add(string name, List<Func<CompletionContext, IEnumerable<CompletionItem>>> sources)
+        // An option of several commands is met again.
+        bool Add(string? name, List<Func<CompletionContext, IEnumerable<CompletionItem>>> sources)
         {
             var (isAddress, isHost) = (s_addresses.Contains(name), s_hosts.Contains(name));
             if (isAddress || isHost)
@@ -52,9 +51,7 @@ internal sealed class SuggestAction(RootCommand root, SuggestDirective directive
                 sources.Add(isAddress ? names.Addresses : names.Hosts);
             }
 
-            return isAddress ? "ADDRESS"
-                : isHost ? "HOST"
-                : null;
+            return isAddress || isHost;
         }
     }
 

@@ -75,9 +75,7 @@ internal static class ManPage
     {
         var names = option.Aliases.Where(alias => alias.StartsWith('-') && alias != "-?").Append(option.Name).OrderBy(name => name.Length);
         var label = string.Join(", ", names.Distinct());
-        return option.Arity.MinimumNumberOfValues == 0
-            ? label
-            : $"{label} {option.HelpName ?? option.Name.TrimStart('-').ToUpperInvariant()}";
+        return option.Arity.MinimumNumberOfValues == 0 ? label : $"{label} {option.HelpName}";
     }
 
     private static string Explained(Option option) =>

@@ -68,7 +68,7 @@ public sealed class CommandLineTests : LocalCluster
     [Test]
     public void The_help_of_plan_shows_out_as_other_options_and_takes_it_as_Terraform_spells_it()
     {
-        Assert.That(Done("plan", "--help"), Does.Contain(" --out <out>").And.Not.Contain("-out,"));
+        Assert.That(Done("plan", "--help"), Does.Contain(" --out <FILE>").And.Not.Contain("-out,"));
         Done("plan", "-out", "one.plan");
         Done("plan", "-out=two.plan");
         Assert.That(File.Exists($"{Folder}/one.plan") && File.Exists($"{Folder}/two.plan"), Is.True);

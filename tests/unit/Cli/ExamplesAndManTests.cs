@@ -49,12 +49,63 @@ public sealed class ExamplesAndManTests
     {
         foreach (var command in CommandTree.All(_root))
         {
-            using var output = new StringWriter();
-            string[] words = [.. CommandTree.Path(command).Split(' ').Skip(1), "--help"];
-            Assert.That(_root.Parse(words).Invoke(new InvocationConfiguration { Output = output }), Is.Zero);
-            Assert.That(output.ToString(), Does.Contain("Usage:").And.Contain("Examples:\n  " + CommandExamples.Of(command)[0].Line));
-            Assert.That(output.ToString().Split('\n').Select(line => line.Length), Has.All.LessThan(240), CommandTree.Path(command));
+            var help = HelpOf(command);
+            Assert.That(help, Does.Contain("Usage:").And.Contain("Examples:\n  " + CommandExamples.Of(command)[0].Line));
+            Assert.That(help.Split('\n').Select(line => line.Length), Has.All.LessThan(240), CommandTree.Path(command));
         }
+    }
+
+    [Test]
+    public void Every_option_with_a_value_names_it_in_the_help_and_in_the_manual_page()
+    {
+        var lacking = Checked(command => command.Options).Where(one => !IsName(one.Option.HelpName));
+        Assert.That(lacking.Select(one => $"{one.Command} {one.Option.Name}: {one.Option.HelpName}"), Is.Empty);
+        Assert.Multiple(() =>
+        {
+            foreach (var (path, option) in Checked(CommandTree.OptionsOf))
+            {
+                var command = CommandTree.All(_root).Single(one => CommandTree.Path(one) == path);
+                var page = ManPage.Of(command, "1.2.3").Replace("\\-", "-", StringComparison.Ordinal);
+                Assert.That(HelpOf(command), Does.Match($@"{option.Name} (<{option.HelpName}>|\[<{option.HelpName}>\])"), path);
+                Assert.That(
+                    page,
+                    option.Arity.MinimumNumberOfValues == 0
+                        ? Does.Contain(option.Name)
+                        : Does.Contain($"{option.Name} {option.HelpName}\n"),
+                    path
+                );
+            }
+        });
+
+        IEnumerable<(string Command, Option Option)> Checked(Func<Command, IEnumerable<Option>> options) =>
+            CommandTree
+                .All(_root)
+                .SelectMany(command => options(command).Select(option => (CommandTree.Path(command), option)))
+                .Where(one => one.option.ValueType != typeof(bool) && one.option.Arity.MaximumNumberOfValues > 0);
+
+        static bool IsName(string? text) => text is { Length: > 0 } && text.All(letter => letter is (>= 'A' and <= 'Z') or '-');
+    }
+
+    [TestCase("plan", "--out <FILE>", "--target <ADDRESS>", "--print-probe <HOST>", "--parallelism <NUMBER>")]
+    [TestCase("restore", "--to <POINT>", "--on <HOST>", "--lock-timeout <DURATION>")]
+    [TestCase("switchover", "--to <HOST>")]
+    [TestCase("recover", "--from <HOST>", "--lost <HOST>", "--confirm <NAME>")]
+    [TestCase("init", "--from <FILE>", "--haproxy-image <IMAGE>", "--virtual-ip <IP>")]
+    [TestCase("man", "--out <FOLDER>")]
+    public void The_help_names_values_by_what_they_are(string command, params string[] options)
+    {
+        foreach (var option in options)
+        {
+            Assert.That(HelpOf(_root.Subcommands.Single(one => one.Name == command)), Does.Contain(option + " "));
+        }
+    }
+
+    private string HelpOf(Command command)
+    {
+        using var output = new StringWriter();
+        string[] words = [.. CommandTree.Path(command).Split(' ').Skip(1), "--help"];
+        Assert.That(_root.Parse(words).Invoke(new InvocationConfiguration { Output = output }), Is.Zero);
+        return output.ToString();
     }
 
     [Test]

@@ -48,6 +48,7 @@ internal static class ImagesCommand
         var folder = new Option<string>("--out")
         {
             Description = "The folder of the archives, from that of the cluster file.",
+            HelpName = ValueNames.Folder,
             DefaultValueFactory = _ => "images",
         };
         var command = new Command(

@@ -17,7 +17,12 @@ internal static class MonitoringCommand
 
     private static Command Render(SessionContext context)
     {
-        var output = new Option<string>("--out") { Description = "The folder of the files; it is made.", Required = true };
+        var output = new Option<string>("--out")
+        {
+            Description = "The folder of the files; it is made.",
+            HelpName = ValueNames.Folder,
+            Required = true,
+        };
         var runbooks = new Option<string>("--runbooks")
         {
             Description = "What the link of each alert begins with; the alert's name in lower case follows.",

@@ -27,6 +27,7 @@ internal static class RecoverCommand
         var from = new Option<string>("--from")
         {
             Description = "The member to recover from; default: the furthest, by timeline, then LSN.",
+            HelpName = ValueNames.Host,
         };
         var approve = new Option<bool>("--auto-approve") { Description = "Do not ask for confirmation." };
         var confirm = new Option<string>("--confirm") { Description = "The cluster's name, which confirms without a question." };

@@ -23,6 +23,7 @@ internal static class RestoreCommand
         var to = new Option<string>("--to")
         {
             Description = "The point: a time with its zone (2026-11-28 21:10:00+01), an LSN, the name of a restore point, or latest.",
+            HelpName = "POINT",
         };
         var on = new Option<string>("--on") { Description = "The member that it is restored on; default: the primary." };
         var copy = new Option<bool>("--copy")
