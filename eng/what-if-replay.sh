@@ -154,14 +154,15 @@ for tried in range(1, count + 1):
         faults.append(f"{gap:.0f} s without writes")
     if said["cost"] in ("none", "gap") and not returned:
         faults.append("writes did not come back")
-    good, worse, led = good + (not faults), worse + bool(faults), led + (leader == said["leader"])
+    good, worse, led = good + (not faults), worse + bool(faults), led + (leader in said["primaries"])
     print(
-        f"{tried} of {count}: {name} after {delay:.1f} s: said {said['cost']}, {'until something is back' if stop is None else f'{stop:.0f} s'}, "
-        f"primary {said['leader']}; happened {gap:.1f} s, {'back' if returned else 'not back'}, primary {leader}, {lost} of "
-        f"{len(times)} rows lost: {'WORSE: ' + ', '.join(faults) if faults else 'as said, or better'}",
+        f"{tried} of {count}: {name} after {delay:.1f} s: said {said['cost']}, "
+        f"{'until something is back' if stop is None else f'{stop:.0f} s'}, primary {' or '.join(said['primaries']) or 'none'}; "
+        f"happened {gap:.1f} s, {'back' if returned else 'not back'}, primary {leader}, {lost} of {len(times)} rows lost: "
+        f"{'WORSE: ' + ', '.join(faults) if faults else 'as said, or better'}",
         flush=True,
     )
-print(f"what-if replay: {good} of {count} as said or better, {worse} worse; {led} with the primary that was said (seed {seed})")
+print(f"what-if replay: {good} of {count} as said or better, {worse} worse; {led} with a primary that was said (seed {seed})")
 sys.exit(1 if worse else 0)
 END
 python3 "$here/replay.py" "$root" "$here" "$seed" "${1:-5}"

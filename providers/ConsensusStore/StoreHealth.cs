@@ -26,4 +26,8 @@ public sealed record StoreHealth(
     /// <summary>The addresses that count for a majority, and whether the leader is connected to each. Empty without a leader.</summary>
     public ImmutableSortedDictionary<string, bool> Counted { get; init; } =
         ImmutableSortedDictionary.Create<string, bool>(StringComparer.Ordinal);
+
+    /// <summary>The same by the names of the hosts, where the store's members do not run inside Patroni; null where they do, and while that
+    /// is not known.</summary>
+    public ImmutableSortedDictionary<string, bool>? OwnMembers { get; init; }
 }

@@ -246,6 +246,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
                             .Select(pair => pair.Key),
                     ],
                     StoreWords = StoreWords.Of(store),
+                    StoreMembers = storeHealth.OwnMembers,
                     WithOtherStorePassword = [.. others],
                     WithStorePassword =
                     [

@@ -89,7 +89,7 @@ public sealed record ProxiesOutlook(ImmutableSortedSet<string> Serving) : GroupO
             );
         }
 
-        var counted = cluster?.View.Names.Length ?? 0;
+        var counted = cluster is null ? 0 : ClusterFailures.Counted(cluster.View, []);
         var votes = cluster is null ? 0 : ClusterFailures.Votes(cluster.View, mute: null);
         foreach (var proxy in up.Union(away))
         {
@@ -123,7 +123,7 @@ public sealed record ProxiesOutlook(ImmutableSortedSet<string> Serving) : GroupO
             {
                 Votes = votes,
                 Counted = counted,
-                Leader = cluster?.Leader,
+                Primaries = cluster?.Leader is { } leader ? [leader] : [],
             };
     }
 }

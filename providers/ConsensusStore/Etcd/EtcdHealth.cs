@@ -51,6 +51,7 @@ public static class EtcdHealth
         return new StoreHealth(leader.Name, partners.Count(view.IsConnected), partners.Count, [], [], [.. problems])
         {
             Counted = view.Voters.ToImmutableSortedDictionary(member => member.Address, view.IsConnected, StringComparer.Ordinal),
+            OwnMembers = view.Voters.ToImmutableSortedDictionary(Named, view.IsConnected, StringComparer.Ordinal),
             Account = Account(view),
         };
     }

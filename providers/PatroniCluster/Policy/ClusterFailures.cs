@@ -82,12 +82,21 @@ public static class ClusterFailures
             kind == FailureKind.StoreMember
                 ? new HealthProblem(HealthProblemKind.StoreNotReached, member, $"{member}: it does not reach the consensus store")
                 : new HealthProblem(HealthProblemKind.PatroniSilent, member, $"{member}: it does not answer");
+        if (!Reaches(view, kind))
+        {
+            return view with { StoreMembers = view.StoreMembers!.SetItem(member, false) };
+        }
+
         var members = view.Health.Members.Select(one =>
             one.Name != member ? one
             : kind == FailureKind.StoreMember ? one with { Leads = false, Replication = null, IsSynchronous = false }
             : new PatroniMember(member)
         );
-        return view with { Health = view.Health with { Members = [.. members], Problems = view.Health.Problems.Add(problem) } };
+        return view with
+        {
+            Health = view.Health with { Members = [.. members], Problems = view.Health.Problems.Add(problem) },
+            StoreMembers = view.StoreMembers?.SetItem(member, false),
+        };
     }
 
     /// <summary>How many members vote in the consensus store.</summary>
@@ -96,8 +105,47 @@ public static class ClusterFailures
     public static int Votes(ClusterView view, string? mute)
     {
         ArgumentNullException.ThrowIfNull(view);
-        return view.Health.Members.Count(member => member.Answers && member.Name != mute);
+        if (view.StoreMembers is not { } own)
+        {
+            return view.Health.Members.Count(member => member.Answers && member.Name != mute);
+        }
+
+        var votes = 0;
+        foreach (var (name, isConnected) in own)
+        {
+            votes += isConnected && name != mute && !HasLeft(view, name) ? 1 : 0;
+        }
+
+        return votes;
     }
+
+    /// <summary>How many members the consensus store counts.</summary>
+    /// <param name="view">The members.</param>
+    /// <param name="left">Those that were taken down for good.</param>
+    public static int Counted(ClusterView view, ImmutableSortedSet<string> left)
+    {
+        ArgumentNullException.ThrowIfNull(view);
+        ArgumentNullException.ThrowIfNull(left);
+        if (view.StoreMembers is not { } own)
+        {
+            return view.Names.Length - left.Count;
+        }
+
+        var counted = 0;
+        foreach (var name in own.Keys)
+        {
+            counted += left.Contains(name) || HasLeft(view, name) ? 0 : 1;
+        }
+
+        return counted;
+    }
+
+    // Patroni asks the next member of a store that has its own.
+    private static bool Reaches(ClusterView view, FailureKind kind) => kind != FailureKind.StoreMember || view.StoreMembers is null;
+
+    // The store lets it go as well.
+    private static bool HasLeft(ClusterView view, string name) =>
+        view.Names.Contains(name) && view.Member(name) is null && !view.Fenced.Contains(name);
 
     /// <summary>Whether Patroni lets a member take over from a lost primary; null where that depends on a lag that is unknown.</summary>
     public static bool? MayTakeOver(PatroniMember member, PatroniHealth health)
@@ -117,7 +165,7 @@ public static class ClusterFailures
 
     private static FailureOutlook OfMember(ClusterView before, ClusterIntent intent, ClusterStep? step, FailureKind kind, string member)
     {
-        var counted = Counted(before, intent);
+        var counted = Counted(before, intent.Left);
         var beginning = At(before, before, counted, counted, step: null, kind, member);
         if (step is null)
         {
@@ -125,7 +173,7 @@ public static class ClusterFailures
         }
 
         var (after, rest) = ClusterModel.Apply(before, intent, step);
-        var remaining = Counted(before, rest);
+        var remaining = Counted(before, rest.Left);
         var worst = FailureOutlook.Worse(beginning, At(Amid(before, intent, step), after, counted, remaining, step, kind, member));
         if (step is ClusterStep.SwitchOver(var from, var to, _))
         {
@@ -162,33 +210,37 @@ public static class ClusterFailures
         var leader = moment.Health.Leader;
         var hasQuorum = votes > counted / 2;
         // A hand-over ends by itself once it has begun: the candidate promotes itself, or Patroni elects another.
-        var now =
+        ImmutableArray<string> now =
             step is ClusterStep.SwitchOver
                 ? hasQuorum
                     ? Elected(laterFailed, votes, counted)
-                    : null
+                    : []
                 : step is ClusterStep.Disrupt && leader is null && KeepsLease(failed)
-                    ? null
+                    ? []
                     : Elected(failed, votes, counted);
-        var then = Elected(laterFailed, Votes(laterFailed, mute), remaining);
+        var afterwards = now.IsEmpty ? Elected(laterFailed, Votes(laterFailed, mute), remaining) : now;
         var least = step is ClusterStep.SwitchOver ? s_switchover : TimeSpan.Zero;
         var keeps =
-            now is not null && (now == leader || (step is ClusterStep.SwitchOver(var from, var to, _) && now == to && member != from));
+            now is [var only] && (only == leader || (step is ClusterStep.SwitchOver(var from, var to, _) && only == to && member != from));
         var outlook = new FailureOutlook(kind, member)
         {
             Votes = votes,
             Counted = counted,
-            Leader = now ?? then,
+            Primaries = afterwards,
             WithoutWrites =
                 keeps ? least
-                : now is not null ? least + moment.Health.Failover.Election
+                : !now.IsEmpty ? least + moment.Health.Failover.Election
                 : null,
             Cost =
                 keeps ? (least == TimeSpan.Zero ? FailureCost.None : FailureCost.Gap)
-                : (now ?? then) is not null ? FailureCost.Gap
+                : !afterwards.IsEmpty ? FailureCost.Gap
                 : FailureCost.Outage,
             AtRisk =
-                leader == member && !moment.Health.IsSynchronous && !moment.IsFenced && MayBeReplaced(failed, laterFailed, now ?? then)
+                leader == member
+                && Reaches(moment, kind)
+                && !moment.Health.IsSynchronous
+                && !moment.IsFenced
+                && MayBeReplaced(failed, laterFailed, afterwards)
                     ? Rows(moment, kind, member)
                     : "",
         };
@@ -199,8 +251,8 @@ public static class ClusterFailures
     private static bool KeepsLease(ClusterView view) =>
         view.Health.Members.Any(member => member is { Answers: true, State: Stopping } && member.Replication == Leading);
 
-    private static bool MayBeReplaced(ClusterView failed, ClusterView later, string? elected) =>
-        elected is not null
+    private static bool MayBeReplaced(ClusterView failed, ClusterView later, ImmutableArray<string> elected) =>
+        !elected.IsEmpty
         || failed.Health.Members.Any(member => MayTakeOver(member, failed.Health) != false)
         || later.Health.Members.Any(member => MayTakeOver(member, later.Health) != false);
 
@@ -220,29 +272,49 @@ public static class ClusterFailures
             );
     }
 
-    // The primary that stays, or the member that takes over: the one with the least lag. Null without a quorum, or when none may.
-    private static string? Elected(ClusterView view, int votes, int counted) =>
-        votes <= counted / 2
-            ? null
-            : view.Health.Leader ?? view.Health.Replicas.FirstOrDefault(member => MayTakeOver(member, view.Health) == true)?.Name;
+    // The primary that stays, or the members of which Patroni elects one, the least lag first: their lags at that moment decide, not those
+    // of the plan. None without a quorum, or when none may take over.
+    private static ImmutableArray<string> Elected(ClusterView view, int votes, int counted)
+    {
+        if (votes <= counted / 2)
+        {
+            return [];
+        }
+
+        if (view.Health.Leader is { } leader)
+        {
+            return [leader];
+        }
+
+        var fit = ImmutableArray.CreateBuilder<string>();
+        foreach (var member in view.Health.Replicas)
+        {
+            if (MayTakeOver(member, view.Health) == true)
+            {
+                fit.Add(member.Name);
+            }
+        }
+
+        return fit.ToImmutable();
+    }
 
     // The step without any failure.
     private static FailureOutlook Undisturbed(ClusterView before, ClusterIntent intent, ClusterStep? step)
     {
         var amid = Amid(before, intent, step);
-        var counted = Counted(before, intent);
+        var counted = Counted(before, intent.Left);
         var votes = Votes(amid, mute: null);
         var (after, rest) = step is null ? (before, intent) : ClusterModel.Apply(before, intent, step);
         var now =
             step is ClusterStep.SwitchOver ? after.Health.Leader
             : votes > counted / 2 ? amid.Health.Leader
             : null;
-        var then = Votes(after, mute: null) > Counted(before, rest) / 2 ? after.Health.Leader : null;
+        var then = Votes(after, mute: null) > Counted(before, rest.Left) / 2 ? after.Health.Leader : null;
         return new FailureOutlook(FailureKind.Run, "")
         {
             Votes = votes,
             Counted = counted,
-            Leader = now ?? then,
+            Primaries = (now ?? then) is { } primary ? [primary] : [],
             WithoutWrites =
                 now is null ? null
                 : step is ClusterStep.SwitchOver ? s_switchover
@@ -262,7 +334,7 @@ public static class ClusterFailures
             {
                 Votes = alone.Votes,
                 Counted = alone.Counted,
-                Leader = alone.Leader,
+                Primaries = alone.Primaries,
                 Cost = FailureCost.Outage,
                 WithoutWrites = null,
                 Remedy = $"bring {proxy} back: no other proxy serves",
@@ -292,23 +364,24 @@ public static class ClusterFailures
         }
 
         var amid = Amid(before, intent, step);
-        var counted = Counted(before, intent);
-        var leader = Elected(amid, Votes(amid, mute: null), counted);
-        var isLost = amid.Health.Leader is null && leader is not null && !before.Health.IsSynchronous && !before.IsFenced;
+        var counted = Counted(before, intent.Left);
+        var elected = Elected(amid, Votes(amid, mute: null), counted);
+        var keeps = elected is [var only] && only == before.Health.Leader;
+        var isLost = amid.Health.Leader is null && !elected.IsEmpty && !before.Health.IsSynchronous && !before.IsFenced;
         return new FailureOutlook(FailureKind.Run, "")
         {
             Votes = alone.Votes,
             Counted = counted,
-            Leader = leader,
+            Primaries = elected,
             WithoutWrites =
-                leader is null ? null
-                : leader == before.Health.Leader ? TimeSpan.Zero
+                elected.IsEmpty ? null
+                : keeps ? TimeSpan.Zero
                 : before.Health.Failover.Election,
             AtRisk = isLost && before.Health.Leader is { } former ? Rows(before, FailureKind.Member, former) : "",
             Cost =
                 isLost && before.Health.Leader is not null ? FailureCost.Loss
-                : leader is null ? FailureCost.Outage
-                : leader == before.Health.Leader ? FailureCost.None
+                : elected.IsEmpty ? FailureCost.Outage
+                : keeps ? FailureCost.None
                 : FailureCost.Gap,
             Remedy = again,
         };
@@ -319,7 +392,7 @@ public static class ClusterFailures
     {
         var votes = Votes(failed, kind == FailureKind.StoreMember ? member : null);
         var hasQuorum = votes > counted / 2;
-        var view = Led(failed, Elected(failed, votes, counted)) with
+        var view = Led(failed, Elected(failed, votes, counted).FirstOrDefault()) with
         {
             Store = null,
             LostForGood = kind == FailureKind.Member ? $"{member}: the host could not be read" : "",
@@ -377,14 +450,12 @@ public static class ClusterFailures
         };
         var writes = outlook.WithoutWrites switch
         {
-            null when outlook.Leader is not { } leader => $"{what}: no other member can become the primary",
-            null => $"{(returning.IsEmpty ? what : $"{string.Join(" and ", returning)} back")}, then {outlook.Leader} is the primary",
+            null when outlook.Primaries.IsEmpty => $"{what}: no other member can become the primary",
+            null => $"{(returning.IsEmpty ? what : $"{string.Join(" and ", returning)} back")}, then {outlook.PrimaryText} is the primary",
             _ => what,
         };
         return decision.Length == 0 ? writes : $"{writes}; {decision}";
     }
-
-    private static int Counted(ClusterView view, ClusterIntent intent) => view.Names.Length - intent.Left.Count;
 
     private static ImmutableArray<string> HostsOf(ClusterStep step) =>
         step switch

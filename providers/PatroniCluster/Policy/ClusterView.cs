@@ -49,6 +49,10 @@ public sealed record ClusterView(ImmutableArray<string> Names, PatroniHealth Hea
     /// <summary>The consensus store's own account; null until asked.</summary>
     public StoreView? Store { get; init; }
 
+    /// <summary>The members of a store that has its own, and whether each is connected: they vote whether or not Patroni runs beside them.
+    /// Null where a member votes through its Patroni.</summary>
+    public ImmutableSortedDictionary<string, bool>? StoreMembers { get; init; }
+
     /// <summary>Whether the primary has the replication password that members start with.</summary>
     public bool HasReplicationPassword { get; init; }
 

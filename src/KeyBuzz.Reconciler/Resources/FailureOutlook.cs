@@ -54,8 +54,17 @@ public sealed record FailureOutlook(FailureKind Kind, string Host)
     /// <summary>Whether the store has a quorum at once, without the step's own member.</summary>
     public bool HasQuorum => Votes > Counted / 2;
 
-    /// <summary>The primary afterwards; null when there is none until something returns.</summary>
-    public string? Leader { get; init; }
+    /// <summary>The primary afterwards: several members where any of them may be elected, none until something returns.</summary>
+    public ImmutableArray<string> Primaries { get; init; } = [];
+
+    /// <summary>The same in words, such as <c>one of db-2, db-3</c>; empty for none.</summary>
+    public string PrimaryText => TextOf(Primaries);
+
+    /// <summary>The words for one of these members; empty for none.</summary>
+    public static string TextOf(ImmutableArray<string> primaries) =>
+        primaries is [var only] ? only
+        : primaries.IsEmpty ? ""
+        : $"one of {string.Join(", ", primaries)}";
 
     /// <summary>How long writes stop at most; null when that depends on what has to return first.</summary>
     public TimeSpan? WithoutWrites { get; init; } = TimeSpan.Zero;

@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Cli.Views;
 
@@ -171,7 +172,7 @@ internal sealed record PlanReport
                 json.GetProperty("votes").GetInt32(),
                 json.GetProperty("counted").GetInt32(),
                 IsTrue(json, "has_quorum"),
-                TextOrNull(json, "leader")
+                FailureOutlook.TextOf(Words(json, "primaries"))
             ),
             WhatIfView.Consequence(
                 Text(json, "cost"),

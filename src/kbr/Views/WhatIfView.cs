@@ -95,7 +95,7 @@ internal static class WhatIfView
         {
             terminal.Line($"{Indent}  {Line(failure)}", ToneOf(failure.Cost));
             var facts =
-                $"{Quorum(failure.Votes, failure.Counted, failure.HasQuorum, failure.Leader)}; "
+                $"{Quorum(failure.Votes, failure.Counted, failure.HasQuorum, failure.PrimaryText)}; "
                 + failure.Remedy
                 + (failure.AtRisk.Length > 0 ? $"; at risk: {failure.AtRisk}" : "");
             foreach (var line in Wrapped(facts, Width - Indent.Length - 8))
@@ -106,12 +106,12 @@ internal static class WhatIfView
     }
 
     /// <summary>The votes, and the primary.</summary>
-    public static string Quorum(int votes, int counted, bool hasQuorum, string? leader) =>
+    public static string Quorum(int votes, int counted, bool hasQuorum, string primary) =>
         $"{votes} of {counted} vote{(hasQuorum ? "" : ", no quorum")}; "
         + (
-            leader is null ? "no primary"
-            : hasQuorum ? $"primary {leader}"
-            : $"no primary at first, then {leader}"
+            primary.Length == 0 ? "no primary"
+            : hasQuorum ? $"primary {primary}"
+            : $"no primary at first, then {primary}"
         );
 
     /// <summary>Writes every failure of a step.</summary>
@@ -127,7 +127,14 @@ internal static class WhatIfView
             json.WriteNumber("votes", failure.Votes);
             json.WriteNumber("counted", failure.Counted);
             json.WriteBoolean("has_quorum", failure.HasQuorum);
-            json.WriteString("leader", failure.Leader);
+            json.WriteString("leader", failure.Primaries.FirstOrDefault());
+            json.WriteStartArray("primaries");
+            foreach (var primary in failure.Primaries)
+            {
+                json.WriteStringValue(primary);
+            }
+
+            json.WriteEndArray();
             if (failure.WithoutWrites is { } stop)
             {
                 json.WriteNumber("without_writes_seconds", stop.TotalSeconds);

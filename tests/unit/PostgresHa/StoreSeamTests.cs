@@ -114,6 +114,7 @@ internal sealed class StoreSeamTests : BlueprintFixture
         Assert.That(present.Attributes["ledger_peers"].Value, Is.EqualTo("peer-db-1, peer-db-2, peer-db-3, peer-db-4"));
         Assert.That(present.Outsiders.Select(outsider => outsider.Name), Is.EqualTo(new[] { "peer-db-4" }));
         Assert.That(present.Attributes.Keys, Has.None.Contains("raft"));
+        Assert.That(((ClusterOutlook)present.Outlook!).View.StoreMembers!.Keys, Is.EqualTo(new[] { "db-1", "db-2", "db-3", "db-4" }));
     }
 
     [Test]

@@ -57,6 +57,10 @@ public sealed class EtcdHealthTests
             Assert.That(health.Problems, Is.Empty);
             Assert.That(health.Account, Is.EqualTo("etcd 3.5.16, database 1.5 MiB of 256 MiB"));
             Assert.That(health.Counted.Keys, Is.EqualTo(new[] { "10.0.0.1:2380", "10.0.0.2:2380", "10.0.0.3:2380" }));
+            Assert.That(
+                health.OwnMembers!.Select(pair => $"{pair.Key} {pair.Value}"),
+                Is.EqualTo(new[] { "db-1 True", "db-2 True", "db-3 True" })
+            );
         });
     }
 
@@ -65,6 +69,7 @@ public sealed class EtcdHealthTests
     {
         var health = Judge(("db-1", Answer(Members, First, Third)), ("db-2", Stopped), ("db-3", Answer(Members, First, Third)));
         Assert.That((health.Leader, health.Connected, health.Partners), Is.EqualTo(("db-3", 1, 2)));
+        Assert.That(health.OwnMembers!["db-2"], Is.False);
         Assert.That(
             health.Problems.Select(problem => (problem.Member, problem.Text)),
             Is.EqualTo(new[] { ("db-2", "db-2: etcd does not run") })
@@ -99,6 +104,7 @@ public sealed class EtcdHealthTests
         );
         var health = Judge(("db-1", Answer(learner, First, Second, full)));
         Assert.That((health.Leader, health.Connected, health.Partners), Is.EqualTo(("db-3", 1, 1)));
+        Assert.That(health.OwnMembers!.Keys, Is.EqualTo(new[] { "db-1", "db-3" }));
         Assert.That(
             health.Problems.Select(problem => problem.Text),
             Is.EqualTo(new[] { "db-2: etcd does not count it yet, it is a learner", "etcd has raised the alarm NOSPACE" })

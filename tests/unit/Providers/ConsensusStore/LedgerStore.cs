@@ -83,6 +83,7 @@ internal sealed class LedgerStore : IConsensusStore
         )
         {
             Counted = counted,
+            OwnMembers = counted.ToImmutableSortedDictionary(pair => pair.Key["peer-".Length..], pair => pair.Value),
         };
     }
 

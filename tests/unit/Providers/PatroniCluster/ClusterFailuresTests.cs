@@ -168,8 +168,97 @@ internal sealed class ClusterFailuresTests
             },
         };
 
-        Assert.That(Text(quick.AtRest().Failures[0]), Is.EqualTo("Member db-1: Loss, 2 of 3, db-2, 30 s bring db-1 back"));
+        Assert.That(Text(quick.AtRest().Failures[0]), Is.EqualTo("Member db-1: Loss, 2 of 3, one of db-2, db-3, 30 s bring db-1 back"));
         Assert.That(Text(cluster.AtRest().Failures[0]), Does.Contain("45 s"));
+    }
+
+    // The lags of the moment of the failure decide among replicas that may take over; Patroni lets no other member win.
+    [Test]
+    public void Of_several_replicas_that_may_take_over_no_one_is_named_as_the_next_primary()
+    {
+        var at = Cluster(isSynchronous: false).AtRest().Failures[0];
+        Assert.That(at.Primaries, Is.EqualTo(new[] { "db-2", "db-3" }));
+        Assert.That(
+            WhatIfView.Quorum(at.Votes, at.Counted, at.HasQuorum, at.PrimaryText),
+            Is.EqualTo("2 of 3 vote; primary one of db-2, db-3")
+        );
+
+        var far = ClusterOutlook.Of(
+            new PatroniHealth([Member("db-1", leads: true), Member("db-2", lag: 512), Member("db-3", lag: 2 << 20)], []),
+            null
+        );
+        Assert.That(far.AtRest().Failures[0].Primaries, Is.EqualTo(new[] { "db-2" }), "db-3 is beyond maximum_lag_on_failover");
+        Assert.That(
+            Cluster(isSynchronous: true).AtRest().Failures[0].Primaries,
+            Is.EqualTo(new[] { "db-2" }),
+            "the synchronous standby alone may"
+        );
+        Assert.That(
+            Cluster(isSynchronous: false).Forecast(s_cluster, Names("db-1"), [])!.WhatIf[0].Failures[^1].PrimaryText,
+            Is.EqualTo("db-2"),
+            "the policy chose it for the switchover"
+        );
+    }
+
+    [Test]
+    public void Members_of_a_store_of_its_own_vote_while_their_Patroni_is_down()
+    {
+        var whatIf = WithStore(("db-1", true), ("db-2", true), ("db-3", true)).Forecast(s_cluster, Names("db-3"), [])!.WhatIf.Single();
+
+        Assert.That(
+            whatIf.Failures.Select(failure => Text(failure).Split(';')[0]),
+            Is.EqualTo(
+                new[]
+                {
+                    "Member db-1: Loss, 2 of 3, db-2, 45 s bring db-1 back",
+                    "NetworkCut db-1: Loss, 2 of 3, db-2, 45 s restore the network of db-1",
+                    "StoreMember db-1: None, 2 of 3, db-1, 0 s bring the store of db-1 back",
+                    "Member db-2: None, 2 of 3, db-1, 0 s bring db-2 back",
+                    "NetworkCut db-2: None, 2 of 3, db-1, 0 s restore the network of db-2",
+                    "StoreMember db-2: None, 2 of 3, db-1, 0 s bring the store of db-2 back",
+                    "Member db-3: None, 2 of 3, db-1, 0 s bring db-3 back",
+                    "NetworkCut db-3: None, 2 of 3, db-1, 0 s restore the network of db-3",
+                    "StoreMember db-3: None, 2 of 3, db-1, 0 s bring the store of db-3 back",
+                    "Run : None, 3 of 3, db-1, 0 s apply again: kbr goes on from there",
+                }
+            )
+        );
+    }
+
+    // What the store says of its members counts, not how many members the cluster has.
+    [Test]
+    public void The_quorum_is_that_of_the_stores_own_members()
+    {
+        var lacking = WithStore(("db-1", true), ("db-2", true), ("db-3", false)).AtRest().Failures;
+        Assert.That(
+            Text(lacking[0]),
+            Is.EqualTo("Member db-1: Loss, 1 of 3, , until bring db-1 back: no other member can become the primary")
+        );
+        Assert.That(lacking.Single(one => one is { Host: "db-3", Kind: FailureKind.StoreMember }).Cost, Is.EqualTo(FailureCost.None));
+
+        var joining = WithStore(("db-1", true)).AtRest().Failures;
+        Assert.That((joining[0].Votes, joining[0].Counted, joining[0].HasQuorum), Is.EqualTo((0, 1, false)));
+        Assert.That((joining[3].Votes, joining[3].Counted, joining[3].HasQuorum), Is.EqualTo((1, 1, true)), "db-2 has no vote to lose");
+
+        var fenced = WithStore(("db-1", true), ("db-2", true), ("db-3", true));
+        var without = fenced with
+        {
+            View = fenced.View with
+            {
+                Fenced = ["db-3"],
+                Health = fenced.View.Health with { Members = fenced.View.Health.Members.RemoveAt(2) },
+            },
+        };
+        Assert.That(without.AtRest().Failures[0].Votes, Is.EqualTo(2), "the store of a fenced member goes on");
+    }
+
+    [Test]
+    public void A_member_that_leaves_leaves_the_stores_own_members()
+    {
+        var forecast = WithStore(("db-1", true), ("db-2", true), ("db-3", true)).Forecast(s_cluster, Names("db-2", "db-3"), Names("db-3"))!;
+
+        Assert.That(forecast.Steps.Select(step => $"{step.Kind} {step.Hosts[0]}"), Is.EqualTo(new[] { "Remove db-3", "Restart db-2" }));
+        Assert.That(forecast.WhatIf[1].Failures[0].Counted, Is.EqualTo(2));
     }
 
     [Test]
@@ -288,7 +377,7 @@ internal sealed class ClusterFailuresTests
     private static string Text(FailureOutlook failure)
     {
         var stop = failure.WithoutWrites is { } gap ? $"{gap.TotalSeconds.ToString("0", CultureInfo.InvariantCulture)} s" : "until";
-        return $"{failure.Kind} {failure.Host}: {failure.Cost}, {failure.Votes} of {failure.Counted}, {failure.Leader}, {stop} "
+        return $"{failure.Kind} {failure.Host}: {failure.Cost}, {failure.Votes} of {failure.Counted}, {failure.PrimaryText}, {stop} "
             + failure.Remedy;
     }
 
@@ -383,6 +472,18 @@ internal sealed class ClusterFailuresTests
             .ToList();
         var mayLose = moment.Health.Leader == failure.Host && heirs.Count > 0 && !moment.Health.IsSynchronous && !moment.IsFenced;
         return (votes, leads, string.Join(" or ", heirs), mayLose);
+    }
+
+    private static ClusterOutlook WithStore(params (string Name, bool IsConnected)[] members)
+    {
+        var cluster = Cluster(isSynchronous: false);
+        return cluster with
+        {
+            View = cluster.View with
+            {
+                StoreMembers = members.ToImmutableSortedDictionary(one => one.Name, one => one.IsConnected, StringComparer.Ordinal),
+            },
+        };
     }
 
     private static ClusterOutlook Cluster(bool isSynchronous) =>
