@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
-using System.Text.Json;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 
@@ -44,13 +43,7 @@ public sealed record CheckRecord(DateTimeOffset At, ImmutableArray<string> Probl
 
     /// <summary>The script that writes it on a member: beside, synced, renamed.</summary>
     /// <param name="cluster">The cluster's name.</param>
-    public Script Write(string cluster)
-    {
-        var path = Script.Quote(PathOf(cluster));
-        return new Script(
-            $"umask 077; mkdir -p /var/log/kbr; printf '%s\\n' {Script.Quote(Json())} > {path}.new; sync {path}.new; mv -f {path}.new {path}\n"
-        );
-    }
+    public Script Write(string cluster) => new(HostDocument.Write(PathOf(cluster), Json()));
 
     // It is shown on a terminal.
     private static string Plain(string text)
@@ -59,13 +52,8 @@ public sealed record CheckRecord(DateTimeOffset At, ImmutableArray<string> Probl
         return plain.Length > LongestProblem ? plain[..LongestProblem] + "…" : plain;
     }
 
-    private string Json()
-    {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream))
+    private string Json() => HostDocument.Json(Format, json =>
         {
-            json.WriteStartObject();
-            json.WriteNumber("format", Format);
             json.WriteString("at", At.ToUniversalTime().ToString("O", CultureInfo.InvariantCulture));
             json.WriteStartArray("problems");
             foreach (var problem in Problems.Take(MostProblems))
@@ -74,9 +62,5 @@ public sealed record CheckRecord(DateTimeOffset At, ImmutableArray<string> Probl
             }
 
             json.WriteEndArray();
-            json.WriteEndObject();
-        }
-
-        return Encoding.UTF8.GetString(stream.ToArray());
-    }
+        });
 }

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
-using System.Text.Json;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 
@@ -19,13 +18,12 @@ public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<
     private const int MostBytes = 8192;
     private const string Unfinished = "begun";
     private const string Done = "done";
-    private const string IdFormat = "yyyyMMdd'T'HHmmss'Z'";
 
     /// <summary>When it began.</summary>
-    public DateTimeOffset Begun => DateTimeOffset.ParseExact(Id, IdFormat, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal);
+    public DateTimeOffset Begun => HostDocument.TimeOf(Id);
 
     /// <summary>The name of a recovery that begins then.</summary>
-    public static string IdOf(DateTimeOffset time) => time.UtcDateTime.ToString(IdFormat, CultureInfo.InvariantCulture);
+    public static string IdOf(DateTimeOffset time) => HostDocument.NameOf(time);
 
     /// <summary>The file that has it.</summary>
     /// <param name="cluster">The cluster's name.</param>
@@ -80,12 +78,7 @@ public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<
 
     /// <summary>Shell that writes it on a member: beside, synced, renamed.</summary>
     /// <param name="cluster">The cluster's name.</param>
-    public string Write(string cluster)
-    {
-        var path = Script.Quote(PathOf(cluster));
-        return $"umask 077; mkdir -p /var/lib/kbr; printf '%s\\n' {Script.Quote(Json())} > {path}.new\n"
-            + $"sync {path}.new; mv -f {path}.new {path}\n";
-    }
+    public string Write(string cluster) => HostDocument.Write(PathOf(cluster), Json());
 
     /// <summary>Shell that stops a member for good. Without Docker Engine nothing runs; one that does not answer is an error.</summary>
     /// <param name="container">Its container.</param>
@@ -160,7 +153,7 @@ public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<
             || JsonAnswer.Parse(Encoding.UTF8.GetString(bytes)) is not { } json
             || json.Number("format") != Format
             || json.Text("id") is not { } id
-            || !DateTimeOffset.TryParseExact(id, IdFormat, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out _)
+            || !HostDocument.IsName(id)
             || json.Text("survivor") is not { } survivor
             || json.Text("others") is not { } others
             || json.Text("phase") is not (Unfinished or Done)
@@ -175,20 +168,11 @@ public sealed record RecoveryJournal(string Id, string Survivor, ImmutableArray<
             : new RecoveryJournal(id, survivor, [.. names], json.Text("phase") == Done);
     }
 
-    private string Json()
-    {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream))
+    private string Json() => HostDocument.Json(Format, json =>
         {
-            json.WriteStartObject();
-            json.WriteNumber("format", Format);
             json.WriteString("id", Id);
             json.WriteString("survivor", Survivor);
             json.WriteString("others", string.Join(' ', Others));
             json.WriteString("phase", IsDone ? Done : Unfinished);
-            json.WriteEndObject();
-        }
-
-        return Encoding.UTF8.GetString(stream.ToArray());
-    }
+        });
 }

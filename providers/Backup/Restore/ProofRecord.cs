@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using System.Text.Json;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 
@@ -60,13 +59,7 @@ public sealed record ProofRecord(DateTimeOffset At, string Target, string? Failu
 
     /// <summary>The script that writes it on a member: beside, synced, renamed.</summary>
     /// <param name="cluster">The cluster's name.</param>
-    public Script Write(string cluster)
-    {
-        var path = Script.Quote(PathOf(cluster));
-        return new Script(
-            $"umask 077; mkdir -p /var/log/kbr; printf '%s\\n' {Script.Quote(Json())} > {path}.new; sync {path}.new; mv -f {path}.new {path}\n"
-        );
-    }
+    public Script Write(string cluster) => new(HostDocument.Write(PathOf(cluster), Json()));
 
     // It is shown on a terminal.
     private static string? Plain(string? text) =>
@@ -75,13 +68,8 @@ public sealed record ProofRecord(DateTimeOffset At, string Target, string? Failu
             ? tooLong[..LongestFailure] + "…"
         : string.Concat(text.Select(letter => char.IsControl(letter) ? ' ' : letter));
 
-    private string Json()
-    {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream))
+    private string Json() => HostDocument.Json(Format, json =>
         {
-            json.WriteStartObject();
-            json.WriteNumber("format", Format);
             json.WriteString("at", At.ToUniversalTime().ToString("O", CultureInfo.InvariantCulture));
             json.WriteString("target", Target);
             json.WriteNumber("milliseconds", (long)Duration.TotalMilliseconds);
@@ -94,10 +82,5 @@ public sealed record ProofRecord(DateTimeOffset At, string Target, string? Failu
             {
                 json.WriteNumber("ledger_rows", rows);
             }
-
-            json.WriteEndObject();
-        }
-
-        return Encoding.UTF8.GetString(stream.ToArray());
-    }
+        });
 }

@@ -1,6 +1,4 @@
-using System.Globalization;
 using System.Text;
-using System.Text.Json;
 using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
@@ -18,7 +16,6 @@ public sealed partial record RestoreJournal(string Id, string Target, string Mem
 {
     private const int Format = 1;
     private const int MostBytes = 4096;
-    private const string IdFormat = "yyyyMMdd'T'HHmmss'Z'";
 
     /// <summary>Whether the restored database is a copy to look at, which never takes the cluster's place.</summary>
     public bool IsCopy { get; init; }
@@ -27,7 +24,7 @@ public sealed partial record RestoreJournal(string Id, string Target, string Mem
     public bool KeepsWrites { get; init; }
 
     /// <summary>When it began.</summary>
-    public DateTimeOffset Begun => DateTimeOffset.ParseExact(Id, IdFormat, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal);
+    public DateTimeOffset Begun => HostDocument.TimeOf(Id);
 
     /// <summary>What is going on, in words.</summary>
     public string Text =>
@@ -49,7 +46,7 @@ public sealed partial record RestoreJournal(string Id, string Target, string Mem
     public bool IsExchanging => Phase is RestorePhase.Exchange or RestorePhase.Return;
 
     /// <summary>The name of a restore that begins then.</summary>
-    public static string IdOf(DateTimeOffset time) => time.UtcDateTime.ToString(IdFormat, CultureInfo.InvariantCulture);
+    public static string IdOf(DateTimeOffset time) => HostDocument.NameOf(time);
 
     /// <summary>The file that has it on every member.</summary>
     /// <param name="cluster">The cluster's name.</param>
@@ -80,7 +77,7 @@ public sealed partial record RestoreJournal(string Id, string Target, string Mem
         return
             json.Number("format") == Format
             && json.Text("id") is { } id
-            && DateTimeOffset.TryParseExact(id, IdFormat, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out _)
+            && HostDocument.IsName(id)
             && json.Text("target") is { } target
             && RestoreTarget.Parse(target) is not null
             && json.Text("member") is { } member
@@ -98,21 +95,10 @@ public sealed partial record RestoreJournal(string Id, string Target, string Mem
 
     /// <summary>The script that writes it on a member: beside, synced, renamed.</summary>
     /// <param name="cluster">The cluster's name.</param>
-    public Script Write(string cluster)
-    {
-        var path = Script.Quote(PathOf(cluster));
-        return new Script(
-            $"umask 077; mkdir -p /var/lib/kbr; printf '%s\\n' {Script.Quote(Json())} > {path}.new; sync {path}.new; mv -f {path}.new {path}\n"
-        );
-    }
+    public Script Write(string cluster) => new(HostDocument.Write(PathOf(cluster), Json()));
 
-    private string Json()
-    {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream))
+    private string Json() => HostDocument.Json(Format, json =>
         {
-            json.WriteStartObject();
-            json.WriteNumber("format", Format);
             json.WriteString("id", Id);
             json.WriteString("target", Target);
             json.WriteString("member", Member);
@@ -124,11 +110,7 @@ public sealed partial record RestoreJournal(string Id, string Target, string Mem
             json.WriteBoolean("copy", IsCopy);
             json.WriteBoolean("keeps_writes", KeepsWrites);
             json.WriteString("phase", Phase.ToString());
-            json.WriteEndObject();
-        }
-
-        return Encoding.UTF8.GetString(stream.ToArray());
-    }
+        });
 
     [GeneratedRegex("^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$")]
     private static partial Regex HostName();
