@@ -19,6 +19,9 @@ public sealed record FenceMark(DateTimeOffset? Since, string? By, string? Reason
     /// <summary>How long a reason may be.</summary>
     public const int MostReason = 200;
 
+    // The mark of a member that is being started again.
+    private const string Lifted = ".lifted";
+
     private const int Format = 1;
     private const int MostBytes = 8192;
     private const string TimeFormat = "yyyy-MM-dd'T'HH:mm:ss'Z'";
@@ -74,6 +77,7 @@ public sealed record FenceMark(DateTimeOffset? Since, string? By, string? Reason
             $"""
             set -eu
             install -d -m 700 /var/lib/kbr
+            rm -f {path}{Lifted}
             [ -e {path} ] || (umask 077; printf '%s\n' {Script.Quote(Json())} >{path}.new; sync {path}.new; mv -f {path}.new {path})
             install -d -m 755 {folder}
             printf '%s\n' '# Written by kbr fence; kbr unfence removes it.' '[Unit]' 'ConditionPathExists=!{Path}' >{folder}/kbr-fence.conf
@@ -88,22 +92,42 @@ public sealed record FenceMark(DateTimeOffset? Since, string? By, string? Reason
         };
     }
 
-    /// <summary>Starts a member again. The mark goes last: one that was cut off is still fenced, and can be run again.</summary>
+    /// <summary>Starts a member again. The mark alone decides at a boot: its file is moved away at once, and comes back where Patroni does
+    /// not start. The rest of the fence does nothing without it, and goes last.</summary>
     /// <param name="unit">The unit that runs Patroni.</param>
-    public static Script Clear(string unit)
+    /// <param name="container">Its container.</param>
+    public static Script Clear(string unit, string container)
     {
-        var folder = Script.Quote(DropInOf(unit));
+        var (path, folder, name) = (Script.Quote(Path), Script.Quote(DropInOf(unit)), Script.Quote(unit));
         return new Script(
-            $"""
+            $$"""
             set -eu
-            rm -f {folder}/kbr-fence.conf
-            rmdir {folder} 2>/dev/null || true
+            stays=
+            if [ -e {{path}} ]; then
+                mv -f {{path}} {{path}}{{Lifted}}
+                stays=', and stays fenced'
+            fi
             systemctl daemon-reload
-            systemctl reset-failed {Script.Quote(unit)} 2>/dev/null || true
-            systemctl start {Script.Quote(unit)}
-            rm -f {Script.Quote(Path)}
+            systemctl reset-failed {{name}} 2>/dev/null || true
+            if ! said=$(systemctl start {{name}} 2>&1); then
+                {
+                    printf '%s did not start%s\n%s\n' {{name}} "$stays" "$said"
+                    journalctl -u {{name}} -n 5 -o cat --no-pager 2>/dev/null || true
+                } >&2
+                if [ -n "$stays" ]; then
+                    mv -f {{path}}{{Lifted}} {{path}}
 
             """
+                + RecoveryJournal.Stop(container, unit)
+                + $$"""
+                    fi
+                    exit 1
+                fi
+                rm -f {{path}}{{Lifted}} {{folder}}/kbr-fence.conf
+                rmdir {{folder}} 2>/dev/null || true
+                systemctl daemon-reload
+
+                """
         )
         {
             Deadline = s_deadline,
@@ -130,19 +154,10 @@ public sealed record FenceMark(DateTimeOffset? Since, string? By, string? Reason
         return plain.Length > MostReason ? plain.ToString(0, MostReason) : plain.ToString();
     }
 
-    private string Json()
-    {
-        using var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream))
+    private string Json() => HostDocument.Json(Format, json =>
         {
-            json.WriteStartObject();
-            json.WriteNumber("format", Format);
             json.WriteString("since", Since?.UtcDateTime.ToString(TimeFormat, CultureInfo.InvariantCulture));
             json.WriteString("by", By);
             json.WriteString("reason", Reason);
-            json.WriteEndObject();
-        }
-
-        return Encoding.UTF8.GetString(stream.ToArray());
-    }
+        });
 }

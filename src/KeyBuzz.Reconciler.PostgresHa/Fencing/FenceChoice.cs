@@ -79,6 +79,28 @@ public sealed record FenceChoice(string Member, string? Heir, bool IsDone)
             );
     }
 
+    /// <summary>Decides anew once the locks are held. Pure. Throws <see cref="DiagnosticException"/> also where somebody fenced a member
+    /// since the first look: what was confirmed was another cluster.</summary>
+    /// <param name="scope">The cluster's name, for messages.</param>
+    /// <param name="before">How the members were at the first look.</param>
+    /// <param name="now">How they are now.</param>
+    /// <param name="names">All members.</param>
+    /// <param name="wanted">The member to be fenced.</param>
+    public static FenceChoice Again(string scope, PatroniHealth before, PatroniHealth now, IReadOnlyCollection<string> names, string wanted)
+    {
+        ArgumentNullException.ThrowIfNull(before);
+        ArgumentNullException.ThrowIfNull(now);
+        foreach (var (member, mark) in now.Fenced)
+        {
+            if (!before.Fenced.ContainsKey(member))
+            {
+                throw Refused($"{member} was fenced meanwhile: {mark.Text}; nothing was changed", "run kbr status, then decide again");
+            }
+        }
+
+        return Of(scope, now, names, wanted);
+    }
+
     /// <summary>Refuses a name that is none of a member.</summary>
     public static void RefuseStranger(string scope, IReadOnlyCollection<string> names, string wanted)
     {

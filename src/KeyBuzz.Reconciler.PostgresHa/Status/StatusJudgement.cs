@@ -141,8 +141,10 @@ internal sealed partial class StatusJudgement
     private StatusItem Reachable()
     {
         var failed = All.Where(host => Of(host) is null).ToList();
+        // A fenced member is known by its host's answer.
+        var answering = All.Count() + _fenced.Length;
         return failed.Count == 0
-            ? new StatusItem(HostsItem, StatusVerdict.Ok, $"{All.Count()} of {All.Count()} answer over SSH")
+            ? new StatusItem(HostsItem, StatusVerdict.Ok, $"{answering} of {answering} answer over SSH")
             : new StatusItem(
                 HostsItem,
                 StatusVerdict.Unknown,

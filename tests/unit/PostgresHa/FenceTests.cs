@@ -124,6 +124,105 @@ internal sealed class FenceTests
     }
 
     [Test]
+    public void A_member_that_somebody_fenced_while_the_locks_were_waited_for_refuses_the_command()
+    {
+        Assert.That(Again(Healthy(), "db-3"), Is.EqualTo(new FenceChoice("db-3", null, IsDone: false)));
+        Assert.That(
+            Assert
+                .Throws<DiagnosticException>(() => Again(Fenced(Healthy(("db-3", "")), "db-3"), "db-3"))!
+                .Diagnostics.Select(one => $"{one.Summary} ({one.Remedy})"),
+            Is.EqualTo(
+                new[]
+                {
+                    "db-3 was fenced meanwhile: fenced since 2026-11-29 21:10:00 UTC by root@install-01 (disk errors); nothing was changed "
+                        + "(run kbr status, then decide again)",
+                }
+            ),
+            "the same one"
+        );
+        Assert.That(
+            Assert.Throws<DiagnosticException>(() => Again(Fenced(Healthy(("db-2", "")), "db-2"), "db-3"))!.Message,
+            Does.StartWith("db-2 was fenced meanwhile"),
+            "another one"
+        );
+        var begun = Fenced(Healthy(), "db-3");
+        Assert.That(
+            FenceChoice.Again("pg", Judge(begun), Judge(begun), Names, "db-3"),
+            Is.EqualTo(new FenceChoice("db-3", null, IsDone: false)),
+            "a fence that was cut off goes on"
+        );
+
+        static FenceChoice Again(Dictionary<string, Snapshot> now, string wanted) =>
+            FenceChoice.Again("pg", Judge(Healthy()), Judge(now), Names, wanted);
+    }
+
+    // The unit is not started at a boot while the mark is there: the drop-in alone does nothing.
+    [Test]
+    public void A_member_whose_Patroni_does_not_start_stays_fenced_and_one_whose_Patroni_starts_is_not_fenced()
+    {
+        var folder = Directory.CreateTempSubdirectory("kbr-fence-").FullName;
+        try
+        {
+            var (mark, dropIn) = ($"{folder}/var/fence.json", $"{folder}/etc/patroni.service.d/kbr-fence.conf");
+            foreach (var tool in new[] { "systemctl", "docker", "journalctl" })
+            {
+                Directory.CreateDirectory($"{folder}/bin");
+                File.WriteAllText(
+                    $"{folder}/bin/{tool}",
+                    $$"""
+                    #!/bin/sh
+                    echo "{{tool}} $*" >>'{{folder}}/log'
+                    case "{{tool}} $*" in
+                        "systemctl start "*) [ ! -e '{{mark}}' ] || { echo 'the condition does not hold'; exit 1; }
+                            [ ! -e '{{folder}}/broken' ] || { echo 'Job for patroni.service failed.'; exit 1; } ;;
+                        journalctl*) echo 'no such image' ;;
+                        "docker inspect -f"*) echo false ;;
+                    esac
+                    """
+                );
+            }
+
+            ProviderBench.Output($"chmod +x {folder}/bin/*");
+            var fence = new FenceMark(DateTimeOffset.UnixEpoch, "root@install-01", "disk errors");
+            Assert.That(Run(fence.Set("patroni.service", "patroni")).ExitCode, Is.Zero);
+            Assert.That((File.Exists(mark), File.Exists(dropIn)), Is.EqualTo((true, true)));
+            var written = File.ReadAllText(mark);
+
+            File.WriteAllText($"{folder}/broken", "");
+            var failed = Run(FenceMark.Clear("patroni.service", "patroni"));
+            Assert.That(failed.ExitCode, Is.EqualTo(1));
+            Assert.That(
+                failed.Error,
+                Is.EqualTo("patroni.service did not start, and stays fenced\nJob for patroni.service failed.\nno such image\n")
+            );
+            Assert.That((File.ReadAllText(mark), File.Exists(dropIn)), Is.EqualTo((written, true)), "wholly");
+            Assert.That(File.ReadAllText($"{folder}/log"), Does.EndWith("docker inspect -f {{.State.Running}} patroni\n"), "and is down");
+
+            File.Delete($"{folder}/broken");
+            Assert.That(Run(FenceMark.Clear("patroni.service", "patroni")).ExitCode, Is.Zero);
+            Assert.That(Directory.GetFileSystemEntries($"{folder}/var"), Is.Empty);
+            Assert.That(Directory.Exists($"{folder}/etc/patroni.service.d"), Is.False);
+
+            File.WriteAllText($"{folder}/broken", "");
+            failed = Run(FenceMark.Clear("patroni.service", "patroni"));
+            Assert.That(failed.Error, Does.StartWith("patroni.service did not start\n"), "it was not fenced");
+            Assert.That(File.Exists(mark), Is.False);
+
+            ScriptResult Run(Script script) =>
+                ProviderBench.Shell(
+                    $"PATH={folder}/bin:$PATH\n"
+                        + script
+                            .Text.Replace("/var/lib/kbr", $"{folder}/var", StringComparison.Ordinal)
+                            .Replace("/etc/systemd/system", $"{folder}/etc", StringComparison.Ordinal)
+                );
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Test]
     public void A_mark_that_no_kbr_wrote_fences_all_the_same()
     {
         Assert.That(FenceMark.Parse("not JSON"u8), Is.EqualTo(new FenceMark(null, null, null)));

@@ -9,6 +9,7 @@ using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.PostgresHa.Status;
 using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Tests.Cli;
@@ -338,6 +339,34 @@ internal sealed class StatusOutlookTests : BlueprintFixture
         (long Count, TimeSpan Ago)? restarts = null,
         string? kernel = null
     ) => Status(vitals, space, history, refused, restarts, kernel).Items.SingleOrDefault(item => item.Name == name);
+
+    [Test]
+    public void A_fenced_member_counts_among_the_hosts_that_answer()
+    {
+        var cluster = Load(Yaml);
+        var topology = cluster.Model<PostgresTopology>()!;
+        var reads = new StatusReads(topology, Find(cluster, "patroni_config.keybuzz-pg@keybuzz-pg"));
+        Host[] all = [.. topology.Members, .. topology.Proxies];
+        Assert.That(Hosts(fenced: null), Is.EqualTo($"{all.Length} of {all.Length} answer over SSH"));
+        Assert.That(Hosts(fenced: topology.Members[1]), Is.EqualTo($"{all.Length} of {all.Length} answer over SSH"));
+
+        string Hosts(Host? fenced) =>
+            new StatusJudgement(
+                topology,
+                reads,
+                all.ToDictionary(host => host.Name, host => ((Snapshot?)Of(host, host == fenced), (string?)null)),
+                []
+            )
+                .Judge()
+                .Items.Single(item => item.Name == "hosts")
+                .Measured;
+
+        Snapshot Of(Host host, bool isFenced)
+        {
+            var nothing = ReadList.Probe.Parse([.. reads.For(host)], Nonce, Encoding.UTF8.GetBytes($"\n{Nonce} end 0\n"));
+            return isFenced ? nothing.With(ProviderBench.Snapshot((FenceMark.Read, new FileContent("{}"u8.ToArray())))) : nothing;
+        }
+    }
 
     private ClusterStatus Status(
         string vitals = "",

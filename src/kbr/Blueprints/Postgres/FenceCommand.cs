@@ -74,7 +74,9 @@ internal static class FenceCommand
                 var begun = session.Time.GetTimestamp();
                 await using var group = await SwitchoverCommand.LockAsync(session, topology, [], Word, stop).ConfigureAwait(false);
                 var cluster = SwitchoverCommand.Running(session, topology, group);
-                var again = FenceChoice.Of(topology.Scope, await cluster.LookAsync(stop).ConfigureAwait(false), names, wanted);
+                // Somebody else may have held them until now.
+                var now = await cluster.LookAsync(stop).ConfigureAwait(false);
+                var again = FenceChoice.Again(topology.Scope, health, now, names, wanted);
                 if (again.Heir is { } heir)
                 {
                     await HandOverAsync(terminal, json, topology, cluster, wanted, heir, stop).ConfigureAwait(false);
@@ -142,7 +144,7 @@ internal static class FenceCommand
                     // Where others are down for good, the member may be what gives the cluster its quorum back.
                     var part = topology with { Members = topology.Members.RemoveAll(member => !snapshots.ContainsKey(member.Name)) };
                     await using var group = await SwitchoverCommand.LockAsync(session, part, [], Undo, stop).ConfigureAwait(false);
-                    await RunAsync(group, wanted, FenceMark.Clear(Unit), Undo).ConfigureAwait(false);
+                    await RunAsync(group, wanted, FenceMark.Clear(Unit, PostgresTopology.PatroniContainer), Undo).ConfigureAwait(false);
                     var cluster = SwitchoverCommand.Running(session, topology, group);
                     var after = await cluster.WaitHealthyAsync(topology.Health.GateTimeout, stop).ConfigureAwait(false);
                     if (!after.IsHealthy)
@@ -261,8 +263,14 @@ internal static class FenceCommand
         var result = await group.RunAsync(member, script, CancellationToken.None).ConfigureAwait(false);
         if (result.ExitCode != 0)
         {
+            string[] said = result.Error.Trim().Split('\n', 2);
             throw new DiagnosticException(
-                Diagnostic.Error($"{member}: {result.Error.Trim()}", remedy: $"run kbr {word} {member} again", host: member)
+                Diagnostic.Error(
+                    $"{member}: {said[0]}",
+                    detail: said.Length > 1 ? said[1] : null,
+                    remedy: $"kbr logs patroni@{member} has its log; run kbr {word} {member} again",
+                    host: member
+                )
             );
         }
     }
