@@ -17,6 +17,9 @@ public interface IConsensusStore
     /// <summary>Its name in output.</summary>
     string Name { get; }
 
+    /// <summary>The name of its service and of its container on each member; null for a store that runs inside of Patroni.</summary>
+    string? Service => null;
+
     /// <summary>How an operator postpones its password, as sentences for the end of an error.</summary>
     string PasswordPostponement { get; }
 

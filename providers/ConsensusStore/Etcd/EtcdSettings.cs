@@ -110,6 +110,14 @@ internal sealed record EtcdSettings : StoreSettings
             Service = Service is EtcdService service ? service with { Members = members } : null,
         };
 
+    /// <inheritdoc />
+    public override ImmutableArray<(string Name, object? Value)> GateAttributes =>
+        [(EtcdStore.PeerPortAttribute, _peerPort == EtcdStore.DefaultPeerPort ? null : (long)_peerPort)];
+
+    /// <inheritdoc />
+    public override ImmutableArray<(string Name, object? Value)> ClusterAttributes(Func<ImmutableArray<string>, string> fingerprint) =>
+        GateAttributes;
+
     // It asks etcd itself for the other members.
     /// <inheritdoc />
     public override ImmutableArray<string> StartSettings(Host member, string dataDirectory) =>

@@ -43,17 +43,24 @@ public sealed class EtcdStore : IConsensusStore
     public string Name => "etcd";
 
     /// <inheritdoc />
+    public string? Service => ServiceName;
+
+    /// <inheritdoc />
     public string PasswordPostponement => "Leave etcd's passwords as they are";
 
     // Patroni asks the next member at once.
     /// <inheritdoc />
     public TimeSpan Reconnection => TimeSpan.FromSeconds(2);
 
-    /// <inheritdoc />
-    public ImmutableArray<AttributeDefinition> ClusterAttributes => [];
+    /// <summary>The attribute with the port of its members; missing where it is the default.</summary>
+    internal const string PeerPortAttribute = "etcd_peer_port";
 
     /// <inheritdoc />
-    public ImmutableArray<AttributeDefinition> GateAttributes => [];
+    public ImmutableArray<AttributeDefinition> ClusterAttributes => GateAttributes;
+
+    /// <inheritdoc />
+    public ImmutableArray<AttributeDefinition> GateAttributes { get; } =
+    [new(PeerPortAttribute, AttributeKind.Integer, "The port of etcd between the members; default: 2380.") { Minimum = 1 }];
 
     /// <inheritdoc />
     public ImmutableArray<string> SectionKeys => [];
@@ -152,14 +159,20 @@ public sealed class EtcdStore : IConsensusStore
     public string AddressOf(IDeclared resource, Host host)
     {
         ArgumentNullException.ThrowIfNull(host);
-        return ConfigText.Endpoint(host.Address, DefaultPeerPort);
+        return ConfigText.Endpoint(host.Address, PeerPortOf(resource));
     }
 
     /// <inheritdoc />
     public PortRead ListenerOf(IDeclared resource, Host host)
     {
         ArgumentNullException.ThrowIfNull(host);
-        return new PortRead(host.Address, DefaultPort);
+        return new PortRead(host.Address, PeerPortOf(resource));
+    }
+
+    private static int PeerPortOf(IDeclared resource)
+    {
+        ArgumentNullException.ThrowIfNull(resource);
+        return (int)(resource.Spec.Integer(PeerPortAttribute) ?? DefaultPeerPort);
     }
 
     /// <inheritdoc />

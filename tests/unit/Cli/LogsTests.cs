@@ -156,6 +156,20 @@ public sealed class LogsTests : LocalCluster
     }
 
     [Test]
+    public void A_store_with_a_service_of_its_own_has_a_log_of_its_own()
+    {
+        var raft = File.ReadAllText($"{Folder}/cluster.yaml");
+        Write("etcd.yaml", raft.Replace("  members: db\n", $"  members: db\n  store: {{ etcd: {{ image: \"{Image}\" }} }}\n"));
+        Docker($"printf '%s\\n' \"$*\" >>'{Folder}/asked-etcd'; echo '2026-11-28T17:00:01Z elected leader'");
+
+        Assert.That(Done("logs", "etcd@db-1", "-c", "etcd.yaml"), Is.EqualTo("elected leader\n"));
+        Assert.That(File.ReadAllText($"{Folder}/asked-etcd"), Is.EqualTo("logs --timestamps --tail 100 -- etcd\n"));
+        Assert.That(Refused("logs", "etcd@lb-1", "-c", "etcd.yaml"), Does.Contain("etcd does not run on 'lb-1'").And.Contain("db-1"));
+        Assert.That(Refused("logs", "redis", "-c", "etcd.yaml"), Does.Contain("services are haproxy, patroni, pgbouncer, postgres, etcd"));
+        Assert.That(Refused("logs", "etcd"), Does.Contain("there is no service 'etcd'"), "RAFT runs inside of Patroni");
+    }
+
+    [Test]
     public void Merged_lines_are_in_the_order_of_time_and_those_of_a_host_in_their_own()
     {
         LogLine[] one = [At("a", 1), At("a", 5), new("a", null, "more of 5"), At("a", 3), At("a", 9)];

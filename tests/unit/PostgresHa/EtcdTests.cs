@@ -129,6 +129,27 @@ internal sealed class EtcdTests : BlueprintFixture
             PatroniAnswers.Snapshot(PatroniAnswers.Leader("db-1"), (new EtcdRead("etcd", false), answer));
     }
 
+    // Patroni's roll-out names members that leave by their addresses in etcd.
+    [TestCase(null, 2380)]
+    [TestCase(2390, 2390)]
+    public void Its_members_are_found_at_the_declared_port(int? declared, int expected)
+    {
+        var cluster = declared is null
+            ? LoadEtcd()
+            : Load(With($"store: {{ etcd: {{ image: '{Image}' }} }}", $"ports: {{ etcd_peer: {declared} }}"));
+        var store = new EtcdStore();
+        var host = cluster.Model<PostgresTopology>()!.Members[0];
+        foreach (
+            var resource in new IDeclared[] { FindPolicy(cluster, "keybuzz-pg"), Find(cluster, "patroni_config.keybuzz-pg@keybuzz-pg") }
+        )
+        {
+            Assert.That(store.AddressOf(resource, host), Is.EqualTo($"{host.Address}:{expected}"));
+            Assert.That(store.AddressOf(resource, host), Is.EqualTo(cluster.Model<PostgresTopology>()!.Store.AddressOf(host)));
+            Assert.That(store.ListenerOf(resource, host), Is.EqualTo(new PortRead(host.Address, expected)));
+            Assert.That(resource.Spec.Has("etcd_peer_port"), Is.EqualTo(declared is not null), "a default adds nothing to the records");
+        }
+    }
+
     [Test]
     public void A_changed_store_is_refused_at_its_line()
     {

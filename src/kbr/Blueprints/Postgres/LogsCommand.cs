@@ -8,6 +8,7 @@ using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.Docker;
 using KeyBuzz.Reconciler.Surveying;
 
@@ -31,11 +32,13 @@ internal static partial class LogsCommand
 
     public static Command Create(SessionContext context)
     {
-        var service = new Argument<string>("SERVICE")
-        {
-            Description = $"One of {string.Join(", ", s_services.Keys)}; with @HOST on that host only.",
-        };
-        service.CompletionSources.Add(_ => s_services.Keys.Select(name => new System.CommandLine.Completions.CompletionItem(name)));
+        ImmutableSortedSet<string> names =
+        [
+            .. s_services.Keys,
+            .. ConsensusStores.Known.All.Select(store => store.Service).OfType<string>(),
+        ];
+        var service = new Argument<string>("SERVICE") { Description = $"One of {string.Join(", ", names)}; with @HOST on that host only." };
+        service.CompletionSources.Add(_ => names.Select(name => new System.CommandLine.Completions.CompletionItem(name)));
         service.HelpName = "SERVICE[@HOST]";
         var follow = new Option<bool>("--follow", "-f") { Description = "Go on with what is said from now on, until Ctrl-C." };
         var since = new Option<string>("--since") { Description = "Only what was said since then: 90s, 15m, 1h, 2d, or a time." };
@@ -203,11 +206,19 @@ internal static partial class LogsCommand
     {
         var at = word.IndexOf('@', StringComparison.Ordinal);
         var name = at < 0 ? word : word[..at];
+        // A store that runs inside of Patroni has no log of its own.
+        var store = topology.Store.Kind.Service;
         if (!s_services.TryGetValue(name, out var service))
         {
-            throw new DiagnosticException(
-                Diagnostic.Error($"there is no service '{name}'", remedy: $"services are {string.Join(", ", s_services.Keys)}")
-            );
+            service =
+                name == store
+                    ? new LoggingService(store, members => members.Members)
+                    : throw new DiagnosticException(
+                        Diagnostic.Error(
+                            $"there is no service '{name}'",
+                            remedy: $"services are {string.Join(", ", store is null ? s_services.Keys : s_services.Keys.Append(store))}"
+                        )
+                    );
         }
 
         var hosts = service.Hosts(topology);
