@@ -39,9 +39,9 @@ primary() {
 }
 # Through the load balancer, as an application: one transaction for each row. Says how many were acknowledged.
 write() { # FROM NUMBER
-  local acknowledged=0 n
+  local acknowledged=0 n psql="psql -X -q -h ${network}10 -p 5432 -U kb_app -d keybuzz"
   for ((n = 1; n <= $2; n++)); do
-    if on "$1" "docker exec -i -e PGPASSWORD='$password' -e PGCONNECT_TIMEOUT=5 patroni psql -X -q -h ${network}10 -p 5432 -U kb_app -d keybuzz" \
+    if on "$1" "docker exec -i -e PGPASSWORD='$password' -e PGCONNECT_TIMEOUT=5 patroni $psql" \
       <<<"INSERT INTO rows VALUES ($((last + 1)))" >/dev/null 2>&1; then
       acknowledged=$((acknowledged + 1))
     fi
@@ -98,7 +98,8 @@ for ((tried = 1; tried <= count; tried++)); do
   what="$survivor survives; $first returns first ($first_kind), then $second ($second_kind)"
 
   until_true 60 primary >/dev/null || fail "$what: no primary to begin with"
-  sql "$(primary)" 'DROP TABLE IF EXISTS rows; CREATE TABLE rows (number bigint PRIMARY KEY); GRANT ALL ON rows TO kb_app' || fail "the table"
+  sql "$(primary)" 'DROP TABLE IF EXISTS rows; CREATE TABLE rows (number bigint PRIMARY KEY); GRANT ALL ON rows TO kb_app' ||
+    fail "the table"
   read -r before last < <(write "$survivor" 10)
   if [[ $first_kind == old ]]; then
     lose "$first" old
@@ -137,6 +138,7 @@ for ((tried = 1; tried <= count; tried++)); do
   run recover confirm --confirm keybuzz-pg || fail "$what: the confirmation"
   run apply --auto-approve || fail "$what: the second apply"
   total=$((total + 1))
-  echo "$tried of $count: $what: writes after $open s, whole after $rebuilt s; $((before - found)) of $before acknowledged rows lost, 0 of $since since"
+  echo "$tried of $count: $what: writes after $open s, whole after $rebuilt s;" \
+    "$((before - found)) of $before acknowledged rows lost, 0 of $since since"
 done
 echo "quorum sweep: $total recoveries, at most $worst acknowledged rows lost, none of what the survivor had (seed $seed)"

@@ -45,6 +45,18 @@ writer() {
         if [[ ! -e $here/end ]]; then echo "$(date +%s.%N) $(tail -n 1 "$here/$name.$round.err")" >>"$here/$name.errors"; fi
     done
 }
+
+# Waits until each writer has acknowledged another row: the next event meets all of them at work.
+working() {
+    local since n
+    since=$(sql 'SELECT clock_timestamp()')
+    for ((n = 0; n < 120; n++)); do
+        [[ $(sql "SELECT count(DISTINCT writer) FROM soak WHERE at > '$since'" || true) != 5 ]] || return 0
+        sleep 0.5
+    done
+    echo "FAILED: not every writer wrote a row within 60 s" >&2
+    exit 1
+}
 insert="INSERT INTO soak (writer) VALUES ('%s');\n"
 # shellcheck disable=SC2059
 {
@@ -54,17 +66,17 @@ insert="INSERT INTO soak (writer) VALUES ('%s');\n"
     writer long 6432 0.4 "BEGIN;\n$(printf "$insert" long)\nSELECT pg_sleep(2);\nCOMMIT;\n" &
     writer direct 5432 20 "$(printf "$insert" direct)" --connect &
 }
-sleep 5
+working
 for ((n = 1; n <= ${1:-100}; n++)); do
     echo "switchover $(date +%s.%N)" >>"$here/events"
     must switchover --auto-approve
-    sleep 3
+    working
 done
 for ((n = 1; n <= ${2:-10}; n++)); do
     echo "roll-out $(date +%s.%N)" >>"$here/events"
     must apply --auto-approve --replace container.patroni@db-master-01 --replace container.patroni@db-slave-01 \
         --replace container.patroni@db-slave-02
-    sleep 3
+    working
 done
 touch "$here/end"
 wait

@@ -7,14 +7,14 @@ using KeyBuzz.Reconciler.Providers.Certificate;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
 
-/// <summary>What a port negotiates with a client that asks for TLS.</summary>
-/// <param name="From">The proxy that it was asked from.</param>
-/// <param name="Service">What listens there, for example <c>PgBouncer</c>.</param>
+/// <summary>The answer of a port to a client that asks for TLS.</summary>
+/// <param name="From">The proxy that the client connected from.</param>
+/// <param name="Service">The service that listens there, for example <c>PgBouncer</c>.</param>
 /// <param name="Address">The address.</param>
 /// <param name="Port">The port.</param>
 /// <param name="Served">The protocol and cipher suite for a client that has TLS 1.3.</param>
 /// <param name="Certificate">The certificate; null without TLS.</param>
-/// <param name="Error">Why it could not be asked; null when it was.</param>
+/// <param name="Error">The reason for a missing answer; null for an answer.</param>
 public sealed record TlsPort(
     string From,
     string Service,
@@ -25,8 +25,8 @@ public sealed record TlsPort(
     string? Error
 )
 {
-    /// <summary>What is wrong with it; null for nothing.</summary>
-    /// <param name="settings">How the cluster speaks TLS; null where it does not.</param>
+    /// <summary>The problem of its certificate; null for none.</summary>
+    /// <param name="settings">The cluster's settings of TLS; null without TLS.</param>
     /// <param name="now">The time.</param>
     public string? Problem(TlsSettings? settings, DateTimeOffset now) =>
         Error is not null || settings is null ? null

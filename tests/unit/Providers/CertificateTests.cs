@@ -5,7 +5,7 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Tests.Providers;
 
-/// <summary>What is issued is a certificate by OpenSSL's judgement, too, and every way in which a file can be another than declared is a
+/// <summary>OpenSSL takes the certificates that kbr issues. Each way in which a file can differ from the declared certificate is a
 /// difference of its own.</summary>
 [TestFixture]
 public sealed class CertificateTests
