@@ -115,7 +115,8 @@ internal static class ExplainView
         }
     }
 
-    private static string Forms(SectionKey key) => string.Join(", or ", key.Forms.Select(Form));
+    /// <summary>What a key holds, in words.</summary>
+    public static string Forms(SectionKey key) => string.Join(", or ", key.Forms.Select(Form));
 
     private static string Form(ValueForm form) =>
         form switch
