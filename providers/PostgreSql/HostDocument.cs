@@ -33,7 +33,8 @@ internal static class HostDocument
     public static string Write(string path, string json)
     {
         var (file, folder) = (Script.Quote(path), Script.Quote(path[..path.LastIndexOf('/')]));
-        return $"umask 077; mkdir -p {folder}; printf '%s\\n' {Script.Quote(json)} > {file}.new; sync {file}.new; mv -f {file}.new {file}\n";
+        return $"umask 077; mkdir -p {folder}; printf '%s\\n' {Script.Quote(json)} > {file}.new; "
+            + $"sync {file}.new; mv -f {file}.new {file}\n";
     }
 
     /// <summary>The name of what begins then.</summary>

@@ -348,7 +348,7 @@ internal sealed class StatusOutlookTests : BlueprintFixture
         var reads = new StatusReads(topology, Find(cluster, "patroni_config.keybuzz-pg@keybuzz-pg"));
         Host[] all = [.. topology.Members, .. topology.Proxies];
         Assert.That(Hosts(fenced: null), Is.EqualTo($"{all.Length} of {all.Length} answer over SSH"));
-        Assert.That(Hosts(fenced: topology.Members[1]), Is.EqualTo($"{all.Length} of {all.Length} answer over SSH"));
+        Assert.That(Hosts(fenced: topology.Members[0]), Is.EqualTo($"{all.Length} of {all.Length} answer over SSH"));
 
         string Hosts(Host? fenced) =>
             new StatusJudgement(
