@@ -34,6 +34,14 @@ public sealed class ConsensusStores(params ImmutableArray<IConsensusStore> all)
         return All.FirstOrDefault(store => store.Key == resource.Spec.OptionalString(Attribute)) ?? Default;
     }
 
+    /// <summary>The name of the file from which a member's Patroni with this store starts. Each store has a file of its own, so a member
+    /// changes its store with its container and at no other moment, whenever its Patroni restarts.</summary>
+    public string FileOf(IConsensusStore store)
+    {
+        ArgumentNullException.ThrowIfNull(store);
+        return store.Key == Default.Key ? "patroni.yml" : $"patroni-{store.Key}.yml";
+    }
+
     /// <summary>The store that the patroni.yml of a member names, where it is another one than the declared store.</summary>
     public IConsensusStore? OtherIn(string patroniFile, IConsensusStore declared) =>
         declared is null || declared.IsUsedBy(patroniFile) ? null : All.FirstOrDefault(store => store.IsUsedBy(patroniFile));

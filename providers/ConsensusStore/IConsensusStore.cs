@@ -50,6 +50,13 @@ public interface IConsensusStore
     /// <summary>Whether a member's patroni.yml says that its Patroni uses this store.</summary>
     bool IsUsedBy(string patroniFile) => false;
 
+    /// <summary>Whether it runs inside of Patroni, so that nobody is elected before a majority of the members has started.</summary>
+    bool RunsInPatroni => false;
+
+    /// <summary>The script by which it forgets everything about the cluster while no member uses it: run on every member for a store that
+    /// runs inside of Patroni, otherwise on one. Null where a cluster cannot move to it.</summary>
+    Script? Clear(IDeclared resource) => null;
+
     /// <summary>The description of one of its own keys.</summary>
     /// <param name="section"><c>ports</c>, <c>directories</c>, or empty for the <c>postgres</c> section itself.</param>
     /// <param name="key">The key.</param>

@@ -200,8 +200,8 @@ public sealed class ContainerProvider : IHostResourceProvider, IReplaceable
         {
             ResourceOperation.Delete => script.Delete(),
             ResourceOperation.Update => script.Update(change.Changed),
-            ResourceOperation.Create => script.Put(takeOver: change.Adopt),
-            _ => script.Put(takeOver: true),
+            ResourceOperation.Create => script.Put(takeOver: change.Adopt, replaces: false),
+            _ => script.Put(takeOver: true, replaces: true),
         };
         return new Script(text) { Deadline = TimeSpan.FromSeconds(180) + (2 * script.StopTimeout) };
     }

@@ -23,7 +23,8 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, b
     /// <summary>Makes the container in place of whatever has its name. The old one is kept, renamed and stopped, until the new one has
     /// settled, and comes back when it does not.</summary>
     /// <param name="takeOver">Whether a container of that name which this resource did not make may be taken down.</param>
-    public string Put(bool takeOver)
+    /// <param name="replaces">Whether there was a container when the change was planned.</param>
+    public string Put(bool takeOver, bool replaces)
     {
         var script = new StringBuilder("(\n").Append(RenderFunctions());
         script.Append(
@@ -81,6 +82,10 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, b
                 stop "$name"
                 # One that was made to be removed when it stops is gone; whoever made it is kept instead.
                 if exists "$name"; then docker rename "$name" "$former"; fi
+            {{{(
+                // It was taken away since, as by a move of all members to another consensus store: the unit starts the new one.
+                replaces ? "elif [ -n \"$supervised\" ] && systemctl is-enabled --quiet -- \"$unit\"; then\n    ran=yes" : ""
+            )}}}
             fi
             end_units
             fail() {

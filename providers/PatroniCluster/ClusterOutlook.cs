@@ -15,6 +15,9 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
     private static readonly TimeSpan s_switchover = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan s_stopOfAll = TimeSpan.FromSeconds(15);
 
+    // One after another: the replicas stop, the primary stops, and it starts.
+    private static readonly TimeSpan s_moveOfStore = TimeSpan.FromSeconds(20);
+
     /// <summary>The member that is to be the primary after a roll-out; null when any may.</summary>
     public string? Preferred { get; init; }
 
@@ -114,6 +117,7 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
             _ => Estimate(
                 address,
                 steps,
+                ofAll: View.Moving.IsEmpty ? s_stopOfAll : s_moveOfStore,
                 inPlace: run.Any(taken =>
                     taken.Step is ClusterStep.Disrupt { Turn: ClusterTurn.PrimaryInPlace or ClusterTurn.PrimaryFirst }
                 )
@@ -175,6 +179,18 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
         {
             switch (step)
             {
+                case ClusterStep.MoveStore(var members, var first):
+                    steps.Add(
+                        new RolloutStep(
+                            RolloutStepKind.RestartTogether,
+                            members,
+                            $"from {before.FormerStore} to {before.StoreWords.Name}; {first ?? "the last primary"} stops last, starts first and leads"
+                        )
+                    );
+                    break;
+                // A part of the move.
+                case ClusterStep.Start(var members) when before.BetweenStores.IsSupersetOf(members):
+                    break;
                 case ClusterStep.Start(var members):
                     if (members.Except(intent.Leaving).ToImmutableArray() is { IsEmpty: false } started)
                     {
@@ -231,11 +247,11 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
                 : "a replica",
         };
 
-    private static RolloutForecast Estimate(Address address, ImmutableArray<RolloutStep> steps, bool inPlace)
+    private static RolloutForecast Estimate(Address address, ImmutableArray<RolloutStep> steps, TimeSpan ofAll, bool inPlace)
     {
         var gap =
             (s_switchover * steps.Count(step => step.Kind == RolloutStepKind.Switchover))
-            + (s_stopOfAll * steps.Count(step => step.Kind == RolloutStepKind.RestartTogether));
+            + (ofAll * steps.Count(step => step.Kind == RolloutStepKind.RestartTogether));
         return inPlace
             ? new RolloutForecast(address, steps, null, "no writes while the primary restarts")
             : new RolloutForecast(

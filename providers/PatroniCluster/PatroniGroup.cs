@@ -110,7 +110,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             connection.PostgresListener,
             .. PatroniGroupSpec.Of(policy).DataDirectories.Select(MemberIdentity.ControlFile),
             .. PatroniGroupSpec.Of(policy).DataDirectories.Select(VersionRead),
-            .. FileOf(policy) is { } file ? new Read[] { file } : [],
+            .. StoreMove.Files(policy, stores),
             RestoreJournal.Read(connection.Scope),
             RecoveryJournal.Read(connection.Scope),
         ];
@@ -226,7 +226,11 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             Outsiders = [.. store.MembershipOf(policy)?.Outsiders(storeHealth) ?? []],
             Warnings = ReturnedWarnings(policy, recovery)
                 ?? members
-                    .Where(pair => pair.Value.Has(connection.ContainerRead) && pair.Value.Get(connection.ContainerRead).Status == 404)
+                    .Where(pair =>
+                        pair.Value.Has(connection.ContainerRead)
+                        && pair.Value.Get(connection.ContainerRead).Status == 404
+                        && StoreMove.PlaceOf(policy, stores, pair.Value, out _) != StorePlace.Between
+                    )
                     .ToImmutableSortedDictionary(
                         pair => pair.Key,
                         pair =>
@@ -236,7 +240,12 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
                     ),
             Note = notes.Count == 0 ? null : string.Join("; ", notes),
             Outlook = new ClusterOutlook(
-                new ClusterView([.. members.Keys.Order(StringComparer.Ordinal)], health)
+                WithStorePlaces(
+                    policy,
+                    members,
+                    members.Keys,
+                    new ClusterView([.. members.Keys.Order(StringComparer.Ordinal)], health)
+                ) with
                 {
                     Fenced = [.. health.Fenced.Keys],
                     Stopped =
@@ -269,6 +278,41 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
                 ]
                 : [],
         };
+    }
+
+    // A store that nobody leaves has no places.
+    private ClusterView WithStorePlaces(
+        GroupPolicy policy,
+        IReadOnlyDictionary<string, Snapshot> members,
+        IEnumerable<string> names,
+        ClusterView view
+    )
+    {
+        HashSet<string>[] places =
+        [
+            [],
+            [],
+            [],
+            [],
+        ];
+        var former = "";
+        foreach (var (name, member) in members)
+        {
+            places[(int)StoreMove.PlaceOf(policy, stores, member, out var other)].Add(name);
+            former = other?.Name ?? former;
+        }
+
+        return former.Length == 0
+            ? view
+            : view with
+            {
+                FormerStore = former,
+                InDeclaredStore = [.. places[(int)StorePlace.Declared]],
+                InFormerStore = [.. places[(int)StorePlace.Former]],
+                BetweenStores = [.. places[(int)StorePlace.Between]],
+                InUnknownStore = [.. names.Except(members.Keys)],
+                LastPrimary = StoreMove.LastPrimary(PatroniGroupSpec.Of(policy).DataDirectory, members),
+            };
     }
 
     // A recovery brings its survivor up by the same policy, alone.
@@ -323,30 +367,34 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         }
     }
 
-    private static FileRead? FileOf(GroupPolicy policy) =>
-        policy.Spec.OptionalString(PatroniGroupSpec.FileKey) is { } path ? new FileRead(path) : null;
-
     // Members with different stores would elect a primary each.
     private Observation.Unknown? OtherStore(GroupPolicy policy, IReadOnlyDictionary<string, Snapshot> members)
     {
-        if (FileOf(policy) is not { } file)
-        {
-            return null;
-        }
-
         var declared = stores.Of(policy);
+        var all = StoreMove.Files(policy, stores).ToList();
         foreach (var (name, member) in members.OrderBy(pair => pair.Key, StringComparer.Ordinal))
         {
-            if (member.Has(file) && member.Get(file)?.Text is { } text && stores.OtherIn(text, declared) is { } found)
+            // A member whose container kbr made tells by it, and moves.
+            IEnumerable<FileRead> files = StoreMove.PlaceOf(policy, stores, member, out _) switch
             {
-                return new Observation.Unknown($"{name} uses the consensus store {found.Name}, and cluster.yaml asks for {declared.Name}")
+                StorePlace.None => all,
+                StorePlace.Declared => all.Where(one => one.Path == policy.Spec.OptionalString(PatroniGroupSpec.FileKey)),
+                _ => [],
+            };
+            foreach (var file in files)
+            {
+                if (member.Has(file) && member.Get(file)?.Text is { } text && stores.OtherIn(text, declared) is { } found)
                 {
-                    Detail = $"{file.Path} on {name} says so; members with different stores would elect a primary each",
-                    Remedy =
-                        $"write the former 'store' ({found.Key}) again: kbr does not move a cluster to another store yet; "
-                        + "a new cluster may have another (docs/stores.md)",
-                    Setting = ConsensusStores.Attribute,
-                };
+                    return new Observation.Unknown(
+                        $"{name} uses the consensus store {found.Name}, and cluster.yaml asks for {declared.Name}"
+                    )
+                    {
+                        Detail = $"{file.Path} on {name} says so; members with different stores would elect a primary each",
+                        Remedy =
+                            $"write the former 'store' ({found.Key}) again: kbr moves only members whose containers it made (docs/stores.md)",
+                        Setting = ConsensusStores.Attribute,
+                    };
+                }
             }
         }
 
@@ -487,6 +535,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         }
 
         reads.AddRange(spec.DataDirectories.Select(MemberIdentity.ControlFile));
+        reads.AddRange(StoreMove.Files(policy, stores));
         var snapshots = await ReadAllAsync(access, reads, cancellationToken).ConfigureAwait(false);
         if (snapshots.Values.Any(snapshot => store.MustTellPassword(policy, snapshot)))
         {
@@ -502,7 +551,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             return new RolloutTurn.Wait($"{refused.Reason}; {refused.Remedy}");
         }
 
-        var view = new ClusterView([.. names], health)
+        var view = WithStorePlaces(policy, snapshots, names, new ClusterView([.. names], health)) with
         {
             Fenced = [.. health.Fenced.Keys],
             Stopped = Those((_, snapshot) => connection.Runs(snapshot) == false),

@@ -35,7 +35,7 @@ internal sealed class GroupResources(
                 ("rest_password", topology.Rest.Password),
                 ("unit", PostgresTopology.PatroniContainer + ".service"),
                 (ClusterIdentity.Attribute, topology.Namespace),
-                ("patroni_file", topology.Directories.Configuration + "/patroni.yml"),
+                ("patroni_file", $"{topology.Directories.Configuration}/{topology.PatroniFileName}"),
                 ("other_hosts", ResourceFactory.Map(others.Select(host => (topology.Store.AddressOf(host), host.Name)))),
                 ("bootstrap_host", topology.FirstLeader),
                 ("recovers", topology.Recovers),
@@ -140,6 +140,10 @@ internal sealed class GroupResources(
             ]
         ) with
         {
+            // The members have left the store, and the cluster is healthy with another one, before its service is removed.
+            Requires = topology.Store.Service is { } service
+                ? [.. topology.Members.Select(member => new Address("systemd_unit", service.Name, member.Name))]
+                : [],
             After = [InGroup("role", topology.Replication.Name), .. Repository() is { } one ? [one.Address] : Array.Empty<Address>()],
         };
         if (Repository() is { } repository)

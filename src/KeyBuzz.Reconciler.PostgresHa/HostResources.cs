@@ -157,18 +157,18 @@ internal sealed class HostResources(
         var (text, tag) = PatroniFile.Render(topology, verifier, member);
         var file = factory.Make(
             "config_file",
-            "patroni",
+            topology.PatroniFileName[..^PatroniFile.Ending.Length],
             member.Name,
             at,
-            ("path", directories.Configuration + "/patroni.yml"),
+            ("path", $"{directories.Configuration}/{topology.PatroniFileName}"),
             ("content", text),
             ("owner", owner),
             ("group", group),
             ("mode", "0600"),
-            ("validate", TlsSteps.Check(topology, "patroni.yml", PatroniFile.TlsOn) + CheckImage()),
-            ("reload", IfManaged(PostgresTopology.PatroniContainer, PatroniReload.Command)),
+            ("validate", TlsSteps.Check(topology, topology.PatroniFileName, PatroniFile.TlsOn) + CheckImage()),
+            ("reload", IfUsed(PatroniReload.Command)),
             ("loaded_by", $"container:{PostgresTopology.PatroniContainer}"),
-            ("reload_confirm", IfManaged(PostgresTopology.PatroniContainer, PatroniReload.Confirm(tag))),
+            ("reload_confirm", IfUsed(PatroniReload.Confirm($"{PatroniFile.Directory}/{topology.PatroniFileName}", tag))),
             ("confirm_timeout", PatroniReload.Timeout(topology))
         ) with
         {
@@ -227,7 +227,7 @@ internal sealed class HostResources(
             at,
             ("image", topology.Image.Reference),
             ("validate", CheckMounts() + CheckImage()),
-            ("command", ResourceFactory.List("patroni", PatroniFile.Path)),
+            ("command", ResourceFactory.List("patroni", $"{PatroniFile.Directory}/{topology.PatroniFileName}")),
             ("environment", topology.Store.Environment.IsEmpty ? null : ResourceFactory.Map(topology.Store.Environment)),
             ("user", $"{owner}:{group}"),
             (
@@ -274,7 +274,13 @@ internal sealed class HostResources(
             )
         ) with
         {
-            Requires = [file.Address, .. ofStore.Select(one => one.Address)],
+            // The store's service is removed only after the container that used it.
+            Requires =
+            [
+                file.Address,
+                .. ofStore.Select(one => one.Address),
+                .. topology.Store.Service is { } used ? new[] { new Address("systemd_unit", used.Name, member.Name) } : [],
+            ],
             After = topology.Store.Service is { } before ? [GroupPolicy.AddressOf(before.Group)] : [],
             Group = topology.Scope,
         };
@@ -986,6 +992,11 @@ internal sealed class HostResources(
 
     /// <summary>The flags by which a container of kbr's own for a moment, such as a check, may do nothing but read.</summary>
     public const string Confined = "--cap-drop ALL --security-opt no-new-privileges --read-only";
+
+    // A foreign container has another file, and so has one that uses another store and is about to be replaced.
+    private string IfUsed(string reload) =>
+        $"case $(docker container inspect -f '{{{{index .Config.Labels \"kbr.address\"}}}} {{{{.Config.Cmd}}}}' "
+        + $"{PostgresTopology.PatroniContainer}) in ?*' '*/{topology.PatroniFileName}]) {reload} ;; esac";
 
     // A foreign container of the same name has another file, and may not survive the signal. It is replaced afterwards.
     private static string IfManaged(string container, string reload) =>

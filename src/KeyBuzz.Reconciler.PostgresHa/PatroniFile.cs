@@ -12,8 +12,8 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 /// settings; the shared ones are Patroni's dynamic configuration.</summary>
 internal static class PatroniFile
 {
-    /// <summary>Its name in the container.</summary>
-    public const string Path = Directory + "/patroni.yml";
+    /// <summary>The ending of its name.</summary>
+    public const string Ending = ".yml";
 
     /// <summary>Its directory in the container.</summary>
     public const string Directory = "/etc/patroni";

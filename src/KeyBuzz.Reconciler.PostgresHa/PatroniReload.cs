@@ -18,8 +18,8 @@ internal static class PatroniReload
     private const string Module = """
         import base64, json, os, re, sys, yaml
         from urllib import error, request
-        tag, loaded = sys.argv[1:]
-        with open("/etc/patroni/patroni.yml") as file:
+        own, tag, loaded = sys.argv[1:]
+        with open(own) as file:
             config = yaml.safe_load(file)
         url = "http://" + config["restapi"]["connect_address"]
         try:
@@ -59,10 +59,10 @@ internal static class PatroniReload
     public static string Command { get; } = $"docker kill --signal HUP {PostgresTopology.PatroniContainer}";
 
     /// <summary>Succeeds once it is done, or where Patroni does not answer at all; on the host.</summary>
-    public static string Confirm(string loaded) =>
+    public static string Confirm(string file, string loaded) =>
         string.Create(
             CultureInfo.InvariantCulture,
-            $"docker exec {PostgresTopology.PatroniContainer} python3 -c {Script.Quote(Module)} {Tag} {loaded}"
+            $"docker exec {PostgresTopology.PatroniContainer} python3 -c {Script.Quote(Module)} {file} {Tag} {loaded}"
         );
 
     /// <summary>How long it may take: the loop under way, which waits for the store at most, and the next one.</summary>

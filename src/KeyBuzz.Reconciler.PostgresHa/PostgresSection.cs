@@ -156,6 +156,7 @@ internal sealed class PostgresSection(SectionReader section, BlueprintContext co
             Extensions = accounts.Extensions(databases),
             Rest = rest,
             Store = settings,
+            PatroniFileName = stores.FileOf(store),
             PoolerStatistics = accounts.Credentials(PostgresCredentials.PoolerStatistics, PostgresCredentials.PoolerStatisticsPassword),
             Haproxy = haproxy
                 ?? new HaproxySettings(

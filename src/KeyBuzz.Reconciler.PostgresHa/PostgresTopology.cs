@@ -169,6 +169,9 @@ public sealed record PostgresTopology
     /// <summary>The consensus store.</summary>
     public required StoreSettings Store { get; init; }
 
+    /// <summary>The name of the members' patroni.yml: each store has its own.</summary>
+    public required string PatroniFileName { get; init; }
+
     /// <summary>The login of PgBouncer's statistics.</summary>
     public required PostgresUser PoolerStatistics { get; init; }
 

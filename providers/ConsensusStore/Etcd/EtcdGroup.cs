@@ -333,13 +333,7 @@ public sealed class EtcdGroup : IGroupPolicy
             return "no host of the group follows etcd's leader";
         }
 
-        var result = await access
-            .RunAsync(
-                host,
-                new Script($"timeout 60 docker exec -i {EtcdStore.ServiceName} sh -s 2>&1 <<'KBR_ETCD_END'\n{program}\nKBR_ETCD_END\n"),
-                cancellationToken
-            )
-            .ConfigureAwait(false);
+        var result = await access.RunAsync(host, EtcdProgram.OnHost(program), cancellationToken).ConfigureAwait(false);
         return result.ExitCode == 0 ? "" : result.Output.Trim().Split('\n')[^1];
     }
 

@@ -1,3 +1,5 @@
+using KeyBuzz.Reconciler.Hosts;
+
 namespace KeyBuzz.Reconciler.Providers.ConsensusStore.Etcd;
 
 /// <summary>The shell programs that run inside etcd's container. Passwords stay in the container: each program reads them from its
@@ -123,6 +125,18 @@ internal static class EtcdProgram
         works || etcdctl user passwd "$user" --interactive=false <{{Directory}}/{{PasswordFile}}
         works
         """;
+
+    /// <summary>Removes everything below Patroni's prefix.</summary>
+    public const string Clear = $"""
+        set -eu
+        {AsRoot}
+        . {Directory}/{AccessFile}
+        etcdctl del --prefix "$prefix"
+        """;
+
+    /// <summary>Runs a program in the container of a host.</summary>
+    public static Script OnHost(string program) =>
+        new($"timeout 60 docker exec -i {EtcdStore.ServiceName} sh -s 2>&1 <<'KBR_ETCD_END'\n{program}\nKBR_ETCD_END\n");
 
     /// <summary>A change of etcd by an administrator, such as <c>member remove ID</c>.</summary>
     public static string Change(string words) =>

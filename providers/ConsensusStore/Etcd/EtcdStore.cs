@@ -101,6 +101,10 @@ public sealed class EtcdStore : IConsensusStore
     public bool IsUsedBy(string patroniFile) =>
         patroniFile is not null && patroniFile.Split('\n').Any(line => line.TrimEnd() is "etcd3:" or "etcd:");
 
+    // Of the last time that the cluster used it.
+    /// <inheritdoc />
+    public Script? Clear(IDeclared resource) => EtcdProgram.OnHost(EtcdProgram.Clear);
+
     /// <inheritdoc />
     public ImmutableArray<string> PasswordsNeeded(SectionReader section) => [Credential, RootCredential];
 

@@ -41,6 +41,31 @@ public sealed class RaftStore : IConsensusStore
     public bool IsUsedBy(string patroniFile) =>
         patroniFile is not null && patroniFile.Split('\n').Any(line => line.TrimEnd() == Connections + ":");
 
+    /// <inheritdoc />
+    public bool RunsInPatroni => true;
+
+    // Of the last time that the cluster used it. It is kept aside, since nobody asked to delete it.
+    /// <inheritdoc />
+    public Script? Clear(IDeclared resource)
+    {
+        var directory = DirectoriesOf(resource);
+        return directory.IsEmpty
+            ? null
+            : new Script(
+                $"""
+                set -eu
+                directory={Script.Quote(directory[0])}
+                test -d "$directory"
+                if [ -n "$(ls -A "$directory")" ]; then
+                    rm -rf "$directory.former"
+                    mkdir -m 0700 "$directory.former"
+                    find "$directory" -mindepth 1 -maxdepth 1 -exec mv -t "$directory.former" -- '{"{}"}' +
+                fi
+
+                """
+            );
+    }
+
     // pysyncobj tries a link again every 5 s (connectionRetryTime).
     /// <inheritdoc />
     public TimeSpan Reconnection => TimeSpan.FromSeconds(6);

@@ -76,6 +76,10 @@ internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, ICon
                     return await SwitchOverAsync(step, cancellationToken).ConfigureAwait(false);
                 case ClusterStep.SetAside(var journal, var members):
                     return await SetAsideAsync(journal, members, cancellationToken).ConfigureAwait(false);
+                case ClusterStep.MoveStore(var members, var first):
+                    return await MoveStoreAsync(members, first, cancellationToken).ConfigureAwait(false);
+                case ClusterStep.Start(var members) when view.BetweenStores.IsSupersetOf(members):
+                    return new RolloutTurn.Go(members) { Kind = RolloutStepKind.Start, Continues = true };
                 case ClusterStep.Start(var members):
                     return new RolloutTurn.Go(members) { Kind = RolloutStepKind.Start };
                 case ClusterStep.StopAll(var members):
@@ -108,6 +112,29 @@ internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, ICon
                 .ConfigureAwait(false)
                 ?? $"kept the former data of {string.Join(" and ", members)} aside"
         );
+
+    private async Task<RolloutTurn> MoveStoreAsync(ImmutableArray<string> members, string? first, CancellationToken cancellationToken)
+    {
+        access.Report.Begins(new RolloutStep(RolloutStepKind.RestartTogether, members, ""));
+        if (await new StoreMove(group, access, store).LeaveAsync(members, cancellationToken).ConfigureAwait(false) is { } trouble)
+        {
+            return new RolloutTurn.Stop(trouble);
+        }
+
+        // Another may have become the primary meanwhile.
+        var directory = PatroniGroupSpec.Of(group).DataDirectory;
+        var newest = directory is null
+            ? null
+            : StoreMove.LastPrimary(
+                directory,
+                await PatroniGroup.ReadAllAsync(access, [MemberIdentity.ControlFile(directory)], cancellationToken).ConfigureAwait(false)
+            );
+        return new RolloutTurn.Go((newest ?? first) is { } one && members.Contains(one) ? [one] : members)
+        {
+            Kind = RolloutStepKind.Start,
+            Continues = true,
+        };
+    }
 
     private async Task<RolloutTurn> SwitchOverAsync(ClusterStep.SwitchOver step, CancellationToken cancellationToken)
     {

@@ -69,6 +69,7 @@ public static class ClusterFailures
         {
             ClusterStep.Disrupt(var member, _) => Down(before, member, intent.OnlyServer),
             ClusterStep.SwitchOver(var from, _, _) => Down(before, from, onlyServer: true),
+            ClusterStep.MoveStore(var members, _) => members.Aggregate(before, (view, member) => Down(view, member, onlyServer: false)),
             ClusterStep.StopAll(var members) => members.Aggregate(before, (view, member) => Down(view, member, onlyServer: false)),
             _ => before,
         };
@@ -462,6 +463,7 @@ public static class ClusterFailures
         {
             ClusterStep.Disrupt(var member, _) => [member],
             ClusterStep.StopAll(var members) => members,
+            ClusterStep.MoveStore(var members, _) => members,
             ClusterStep.Start(var members) => members,
             _ => [],
         };

@@ -63,9 +63,32 @@ public static class ClusterModel
             ),
             ClusterStep.Start(var members) => Disrupted(view, intent, members),
             ClusterStep.StopAll(var members) => Disrupted(view with { IsFenced = false }, intent, members),
+            ClusterStep.MoveStore(var members, var first) => Moved(view, intent, members, first),
             ClusterStep.Disrupt(var member, _) => Disrupted(view, intent, [member]),
             _ => (view, intent),
         };
+    }
+
+    // All are stopped with the former store, and the first one runs with the declared store.
+    private static (ClusterView View, ClusterIntent Intent) Moved(
+        ClusterView view,
+        ClusterIntent intent,
+        ImmutableArray<string> members,
+        string? first
+    )
+    {
+        var stopped = view.Health.Members.Select(member => members.Contains(member.Name) ? new PatroniMember(member.Name) : member);
+        var between = view with
+        {
+            Health = view.Health with { Members = [.. stopped] },
+            Stopped = view.Stopped.Union(members),
+            InFormerStore = view.InFormerStore.Except(members),
+            BetweenStores = view.BetweenStores.Union(members),
+            LastPrimary = first,
+            Store = null,
+            IsFenced = false,
+        };
+        return Disrupted(between, intent, first is null ? members : [first]);
     }
 
     // Running members have caught up; stopped members that the change does not start stay down.
@@ -126,6 +149,9 @@ public static class ClusterModel
                 },
                 Waited = TimeSpan.Zero,
                 Stopped = view.Stopped.Except(disrupted),
+                InDeclaredStore = view.InDeclaredStore.Union(view.Moving.Intersect(disrupted)),
+                InFormerStore = view.InFormerStore.Except(disrupted),
+                BetweenStores = view.BetweenStores.Except(disrupted),
                 WithFormerData = view.WithFormerData.Except(disrupted),
                 WithOtherStorePassword = view.WithOtherStorePassword.Except(disrupted),
                 WithStorePassword = view.WithStorePassword.Union(view.WithOtherStorePassword.Intersect(disrupted)),

@@ -87,7 +87,8 @@ public static class ClusterPolicy
         : BesideFenced(view, intent) is { } fenced ? new ClusterStep.Refuse(ClusterCause.Majority, fenced)
         : view.Mistaken is { } mistaken ? new ClusterStep.Refuse(ClusterCause.Identity, mistaken.Text)
         : view.Health.IsPaused && !intent.OnlyRemoves ? new ClusterStep.Refuse(ClusterCause.Paused, Paused)
-        : WithoutAll(view, intent) is { } others ? new ClusterStep.Refuse(ClusterCause.StorePassword, others)
+        : WithoutAll(view, intent) is { } others
+            ? new ClusterStep.Refuse(view.Moving.IsEmpty ? ClusterCause.StorePassword : ClusterCause.StoreMove, others)
         : view.Health.SeveralPrimaries is { } several ? new ClusterStep.Wait(ClusterCause.SeveralPrimaries, several)
         : WithFormerData(view, intent);
 
@@ -114,12 +115,17 @@ public static class ClusterPolicy
                 + $"run kbr unfence {view.Fenced[0]} first";
     }
 
-    /// <summary>Why a new password of the consensus store cannot come to these members alone; null where that is not the
+    /// <summary>Why a new consensus store, or a new password of it, cannot come to these members alone; null where that is not the
     /// matter.</summary>
     public static string? WithoutAll(ClusterView view, ClusterIntent intent)
     {
         ArgumentNullException.ThrowIfNull(view);
         ArgumentNullException.ThrowIfNull(intent);
+        if (!view.Moving.IsEmpty && !intent.OnlyServer)
+        {
+            return AgainstMove(view, intent);
+        }
+
         if (!ChangesStorePassword(view, intent))
         {
             return null;
@@ -131,6 +137,38 @@ public static class ClusterPolicy
             : $"{view.StoreWords.Name}'s password changes, and {string.Join(" and ", others)} would keep the old one: members with "
                 + "different passwords cannot communicate, so all of them are stopped and started together";
     }
+
+    // A member with the former store and one with the declared store could both lead.
+    private static string? AgainstMove(ClusterView view, ClusterIntent intent)
+    {
+        var words = $"the cluster moves from {view.FormerStore} to {view.StoreWords.Name}";
+        if (!view.InDeclaredStore.IsEmpty)
+        {
+            return view.InFormerStore.IsEmpty
+                ? null
+                : $"{Names(view.InFormerStore)} {(view.InFormerStore.Count == 1 ? "uses" : "use")} {view.FormerStore}, and "
+                    + $"{Names(view.InDeclaredStore)} {view.StoreWords.Name} already: members with different stores would elect a primary each. "
+                    + $"Stop Patroni on {Names(view.InFormerStore)}, remove its container there, and apply again (docs/stores.md)";
+        }
+
+        var others = view.Moving.Except(intent.Pending);
+        if (!others.IsEmpty)
+        {
+            return $"{words}, and {Names(others)} would keep {view.FormerStore}: members with different stores would elect a primary each, "
+                + "so all of them move together";
+        }
+
+        var changed = intent
+            .Leaving.Union(FormerData(view, intent))
+            .Union(view.Fenced)
+            .Union(view.Names.Except(view.Moving).Except(view.InUnknownStore));
+        return changed.IsEmpty
+            ? null
+            : $"{words}, while {Names(changed)} {(changed.Count == 1 ? "is" : "are")} added, removed or fenced: apply that first with the "
+                + "former 'store', then the other 'store'";
+    }
+
+    private static string Names(ImmutableSortedSet<string> members) => string.Join(" and ", members);
 
     // Set aside everywhere, the data would be nowhere: a primary keeps it until another member has it.
     private static ClusterStep? WithFormerData(ClusterView view, ClusterIntent intent)
@@ -163,6 +201,11 @@ public static class ClusterPolicy
 
     private static ClusterStep Choose(ClusterView view, ClusterIntent intent)
     {
+        if (ChooseMove(view, intent) is { } move)
+        {
+            return move;
+        }
+
         var stopped = intent.OnlyServer ? [] : intent.Pending.Where(view.Stopped.Contains).ToImmutableArray();
         if (!stopped.IsEmpty)
         {
@@ -181,6 +224,36 @@ public static class ClusterPolicy
         }
 
         return ChooseDown(view, intent) ?? (view.Health.IsHealthy ? ChooseServing(view, intent) : Unhealthy(view.Health.Problems));
+    }
+
+    // Null where nobody moves to another store.
+    private static ClusterStep? ChooseMove(ClusterView view, ClusterIntent intent)
+    {
+        if (view.Moving.IsEmpty || intent.OnlyServer)
+        {
+            return null;
+        }
+
+        var leader = view.Health.Leader;
+        if (view.InDeclaredStore.IsEmpty)
+        {
+            var isHalfway = !view.BetweenStores.IsEmpty || view.InFormerStore.Any(view.Stopped.Contains);
+            return !view.InUnknownStore.IsEmpty || (!isHalfway && !view.Health.IsHealthy)
+                ? new ClusterStep.Wait(
+                    ClusterCause.Unhealthy,
+                    $"all members move from {view.FormerStore} to {view.StoreWords.Name} together, which needs a healthy cluster: "
+                        + Texts(view.Health.Problems)
+                )
+                : ((leader ?? view.LastPrimary) is null ? BesideData(view, view.Moving) : null)
+                    ?? new ClusterStep.MoveStore([.. view.Moving.OrderBy(name => name == leader)], leader ?? view.LastPrimary);
+        }
+
+        var rest = view.Moving.Intersect(intent.Pending).ToImmutableArray();
+        // The first one leads before the others start, where it can do so alone: it has all data.
+        return rest.IsEmpty ? null
+            : view.StoreWords.RunsInPatroni || leader is not null || view.Waited >= view.Silence + view.Silence
+                ? ChooseStopped(view, intent, rest)
+            : new ClusterStep.Wait(ClusterCause.StoreMove, $"the first member to lead with {view.StoreWords.Name}");
     }
 
     // The member that may initialise waits where only others have the data: they elect a primary without it.
@@ -271,7 +344,10 @@ public static class ClusterPolicy
             return null;
         }
 
-        if (step is ClusterStep.Start or ClusterStep.Disrupt or ClusterStep.StopAll && view.Health.Members.Any(member => member.Answers))
+        if (
+            step is ClusterStep.Start or ClusterStep.Disrupt or ClusterStep.StopAll or ClusterStep.MoveStore
+            && view.Health.Members.Any(member => member.Answers)
+        )
         {
             if (view.Store is not { } store)
             {
@@ -303,7 +379,18 @@ public static class ClusterPolicy
         {
             // The store cannot be asked: it goes by the former password, and the file has the new one by now. That every member reached a
             // quorum lately is part of the cluster's health.
-            case ClusterStep.StopAll:
+            case ClusterStep.StopAll or ClusterStep.MoveStore:
+                // The declared store must be there before the members leave the former one, where it does not begin with them.
+                if (
+                    step is ClusterStep.MoveStore
+                    && !view.StoreWords.RunsInPatroni
+                    && WithStore(step, view, intent.Left, mend: false) is var first
+                    && first != step
+                )
+                {
+                    return first;
+                }
+
                 ImmutableArray<string> streaming =
                 [
                     .. view

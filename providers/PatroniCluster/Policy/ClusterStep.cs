@@ -30,6 +30,12 @@ public abstract record ClusterStep
     /// <param name="Members">The members.</param>
     public sealed record StopAll(ImmutableArray<string> Members) : ClusterStep;
 
+    /// <summary>Empty the declared consensus store of what it holds of the cluster, stop the members, take their containers with the former
+    /// one away, and let the first member start. No member starts with it before no member can start with the former one.</summary>
+    /// <param name="Members">The members, those that have stopped already among them; the primary last.</param>
+    /// <param name="First">The member that leads afterwards; null for the last primary by the data directories.</param>
+    public sealed record MoveStore(ImmutableArray<string> Members, string? First) : ClusterStep;
+
     /// <summary>Hand the primary's role over.</summary>
     /// <param name="From">The primary.</param>
     /// <param name="To">The replica that takes over.</param>
@@ -112,6 +118,9 @@ public enum ClusterCause
 
     /// <summary>Members would keep another password of the consensus store than the others.</summary>
     StorePassword,
+
+    /// <summary>Members move to another consensus store.</summary>
+    StoreMove,
 
     /// <summary>The cluster is not healthy.</summary>
     Unhealthy,

@@ -40,6 +40,28 @@ public sealed record ClusterView(ImmutableArray<string> Names, PatroniHealth Hea
     /// <summary>Members whose container was started with another one: they cannot communicate with the others.</summary>
     public ImmutableSortedSet<string> WithOtherStorePassword { get; init; } = [];
 
+    /// <summary>Members whose container uses another consensus store than the declared one.</summary>
+    public ImmutableSortedSet<string> InFormerStore { get; init; } = [];
+
+    /// <summary>Members between two stores: the container with the former one is gone, and there is none with the declared one
+    /// yet.</summary>
+    public ImmutableSortedSet<string> BetweenStores { get; init; } = [];
+
+    /// <summary>Members whose container uses the declared store; told only where others do not.</summary>
+    public ImmutableSortedSet<string> InDeclaredStore { get; init; } = [];
+
+    /// <summary>Members of which it is unknown which store they use: they could not be read.</summary>
+    public ImmutableSortedSet<string> InUnknownStore { get; init; } = [];
+
+    /// <summary>The members that have still to come to the declared store.</summary>
+    public ImmutableSortedSet<string> Moving => InFormerStore.Union(BetweenStores);
+
+    /// <summary>The name of the former store; empty where nobody moves.</summary>
+    public string FormerStore { get; init; } = "";
+
+    /// <summary>The member with the newest data by its data directory: it was the last primary. Null where that is not known.</summary>
+    public string? LastPrimary { get; init; }
+
     /// <summary>How long a member that does not serve may only be late to answer.</summary>
     public TimeSpan Silence { get; init; }
 
@@ -89,11 +111,14 @@ public sealed record StoreView(ImmutableSortedSet<string> Without, ImmutableArra
 /// <param name="PasswordPostponement">How its password is postponed, as sentences.</param>
 public sealed record StoreWords(string Name, string PasswordPostponement)
 {
+    /// <summary>Whether it runs inside of Patroni: nobody is elected before a majority of the members runs.</summary>
+    public bool RunsInPatroni { get; init; }
+
     /// <summary>The words of a store.</summary>
     public static StoreWords Of(IConsensusStore store)
     {
         ArgumentNullException.ThrowIfNull(store);
-        return new StoreWords(store.Name, store.PasswordPostponement);
+        return new StoreWords(store.Name, store.PasswordPostponement) { RunsInPatroni = store.RunsInPatroni };
     }
 }
 

@@ -22,6 +22,7 @@ public sealed class Rollout
     private readonly Dictionary<string, TaskCompletionSource<string?>> _doors;
     private readonly Dictionary<string, TaskCompletionSource> _arrivals;
     private ImmutableSortedSet<string> _left = [];
+    private bool _hasBegun;
 
     /// <summary>Takes its inputs; no member has a turn yet.</summary>
     /// <param name="policy">The group's policy.</param>
@@ -168,7 +169,12 @@ public sealed class Rollout
                 }
 
                 hasReleased = true;
-                Report(go);
+                _hasBegun |= go.Continues;
+                if (!go.Continues)
+                {
+                    Report(go);
+                }
+
                 trouble = await ReleaseAsync(go.Hosts, ended).ConfigureAwait(false);
                 toCome = toCome.Except(go.Hosts);
             }
@@ -189,7 +195,7 @@ public sealed class Rollout
     private ImmutableSortedSet<string> LeaveWhileClosed(ImmutableSortedSet<string> toCome)
     {
         var held = toCome.Intersect(Serving);
-        if (held.IsEmpty || _access.ClosedBecause is not { } closed)
+        if (held.IsEmpty || _hasBegun || _access.ClosedBecause is not { } closed)
         {
             return toCome;
         }
@@ -255,7 +261,7 @@ public sealed class Rollout
 
         async Task<(RolloutTurn Turn, bool HasAdvanced)> AskAsync()
         {
-            if (!toCome.Intersect(Serving).IsEmpty && _access.ClosedBecause is not null)
+            if (!_hasBegun && !toCome.Intersect(Serving).IsEmpty && _access.ClosedBecause is not null)
             {
                 return (new RolloutTurn.Go([]), true);
             }

@@ -56,6 +56,10 @@ public abstract record RolloutTurn
     {
         /// <summary>What is done to them, unless they leave.</summary>
         public RolloutStepKind Kind { get; init; } = RolloutStepKind.Restart;
+
+        /// <summary>Whether it is a part of a step that has begun: it is not reported as another one, and neither it nor what comes after
+        /// it waits for a maintenance window.</summary>
+        public bool Continues { get; init; }
     }
 
     /// <summary>No member yet.</summary>

@@ -32,8 +32,7 @@ public sealed class EtcdTests
         Assert.That(status.ExitCode, Is.Zero, status.All);
         Assert.That(status.Output, Does.Match(@"connected to 2 of 2 partners; etcd 3\.5\.\d+, database [0-9.]+ MiB of 512 MiB"));
         AssertNobodyReadsItOrItsPasswords(workspace);
-        AssertAnotherStoreIsRefused(workspace, raft);
-        workspace.Yaml = yaml;
+        AssertItMovesToRaftAndBack(workspace, raft);
         var recovery = workspace.Kbr("recover", "--auto-approve");
         Assert.That(
             (recovery.ExitCode, recovery.All.Contains("kbr recovers no cluster with", StringComparison.Ordinal)),
@@ -114,20 +113,52 @@ public sealed class EtcdTests
         Assert.That(seen, Does.Not.Contain(Password).And.Not.Contain(RootPassword));
     }
 
-    private static void AssertAnotherStoreIsRefused(Workspace workspace, string raft)
+    // Each way in one window; the first one is cut off in it, and the next apply goes on.
+    private static void AssertItMovesToRaftAndBack(Workspace workspace, string raft)
     {
+        var (etcd, database) = (workspace.Yaml, Identity());
+        using var writer = TrafficWriter.Start("store_moves", password: Ha.ApplicationPassword, patience: s_patience);
+        writer.UntilAcknowledged(20, TimeSpan.FromSeconds(30));
         workspace.Yaml = raft;
-        var started = Ha.Members.Select(member => Lab.OnHost(member, "docker ps --no-trunc -q | sort")).ToArray();
-        foreach (string[] words in new[] { new[] { "plan" }, ["apply", "--auto-approve"] })
+        Assert.That(
+            workspace.Kbr("plan").Output,
+            Does.Match("stop [a-z0-9 -]+, then start them together +[(]from etcd to RAFT; db-[a-z0-9-]+ stops last, starts first and leads")
+        );
+        using (var apply = workspace.Start("apply", "--auto-approve"))
         {
-            var refused = workspace.Kbr(words);
-            Assert.That(refused.ExitCode, Is.EqualTo(1), refused.All);
-            Assert.That(
-                refused.All,
-                Does.Contain("uses the consensus store etcd, and cluster.yaml asks for RAFT").And.Contain("nothing is planned")
-            );
+            Lab.Until(() => apply.HasExited || Ha.Members.Any(IsStopped), TimeSpan.FromSeconds(120), "the first stopped member");
+            Assert.That(apply.HasExited, Is.False, "it ended before it could be killed");
+            apply.Kill();
+            apply.WaitForExit();
         }
 
-        Assert.That(Ha.Members.Select(member => Lab.OnHost(member, "docker ps --no-trunc -q | sort")), Is.EqualTo(started));
+        Assert.That(
+            Ha.Members.Count(member =>
+                Lab.OnHost(member, "curl -sf -m 5 -o /dev/null http://$(hostname):8008/primary && echo leads || true").Length > 0
+            ),
+            Is.LessThan(2),
+            "primaries"
+        );
+        workspace.Apply();
+        workspace.AssertNothingToDo();
+        Assert.That(Ha.Members.Select(member => Lab.OnHost(member, "docker ps -a --format '{{.Names}}'")), Has.None.Contains("etcd"));
+        Assert.That(Identity(), Is.EqualTo(database));
+
+        workspace.Yaml = etcd;
+        workspace.Apply();
+        workspace.AssertNothingToDo();
+        Assert.That(Identity(), Is.EqualTo(database));
+        writer.UntilAcknowledged(20, TimeSpan.FromSeconds(60));
+        var report = writer.Stop();
+        TestContext.Out.WriteLine($"moves: {report}");
+        Assert.That(report.Lost, Is.Empty, $"{report}");
+
+        static bool IsStopped(string member) => Lab.OnHost(member, "docker ps -q -f name='^patroni$'").Trim().Length == 0;
+
+        static string Identity() =>
+            Lab.OnHost(
+                Ha.Leader(),
+                "docker exec -i patroni psql -X -A -t -q -U kb_admin -d keybuzz -c 'SELECT system_identifier FROM pg_control_system()'"
+            );
     }
 }

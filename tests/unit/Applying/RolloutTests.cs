@@ -328,6 +328,21 @@ internal sealed class RolloutTests
         Assert.That(await turns["b"], Is.EqualTo("the roll-out of pg stopped: the members stopped"));
     }
 
+    [Test]
+    public async Task A_step_that_has_begun_goes_on_when_the_window_closes_and_is_one_step()
+    {
+        string? closed = null;
+        var log = new StepLog();
+        var policy = new Policy(state =>
+        {
+            closed = state.ToCome.Contains("b") ? null : "the window has closed";
+            return new RolloutTurn.Go([state.ToCome.Contains("b") ? "b" : state.ToCome[0]]) { Continues = true };
+        });
+        Assert.That(await RunAsync(Make(policy, ResourceAction.Replace, log, ["a", "b", "c"], () => closed), "a", "b", "c"), Is.Null);
+        Assert.That(_disrupted, Is.EqualTo(["b", "a", "c"]));
+        Assert.That(log.Lines, Is.Empty, "who has begun it has reported it");
+    }
+
     private Task<string?> RunAsync(Policy policy, params string[] hosts) => RunAsync(policy, Task.CompletedTask, hosts);
 
     private async Task<string?> RunAsync(Policy policy, Task before, params string[] hosts)

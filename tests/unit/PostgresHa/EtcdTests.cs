@@ -60,7 +60,7 @@ internal sealed class EtcdTests : BlueprintFixture
         Assert.Multiple(() =>
         {
             Assert.That(
-                Content(cluster, $"config_file.patroni@{Member}"),
+                Content(cluster, $"config_file.patroni-etcd@{Member}"),
                 Does.Contain("\netcd3:\n  hosts:\n    - '10.0.0.120:2379'\n")
                     .And.Contain("\n  username: 'keybuzz-pg'\n  password: 'canary-of-etcd'\n")
                     .And.Not.Contain("raft")
@@ -81,6 +81,39 @@ internal sealed class EtcdTests : BlueprintFixture
                 ClusterLoader.ReadCredentialsNeeded(File, RealSyntax).Names,
                 Does.Contain("ETCD_ROOT_PASS").And.Not.Contain("PATRONI_RAFT_PASS")
             );
+        });
+    }
+
+    [Test]
+    public void Each_store_has_a_patroni_yml_of_its_own_and_etcd_goes_after_the_cluster_is_healthy_without_it()
+    {
+        var (raft, etcd) = (Load(Minimal), LoadEtcd());
+        Assert.Multiple(() =>
+        {
+            Assert.That(
+                Find(raft, "container.patroni@" + Member).Spec.List("command"),
+                Is.EqualTo(new[] { "patroni", "/etc/patroni/patroni.yml" })
+            );
+            Assert.That(
+                Find(etcd, "container.patroni@" + Member).Spec.List("command"),
+                Is.EqualTo(new[] { "patroni", "/etc/patroni/patroni-etcd.yml" })
+            );
+            Assert.That(
+                Find(etcd, "container.patroni@" + Member).Requires,
+                Does.Contain(new Address("config_file", "patroni-etcd", Member)).And.Contain(new Address("systemd_unit", "etcd", Member)),
+                "etcd stays while a member that uses it waits for its window"
+            );
+            Assert.That(
+                Find(etcd, "config_file.patroni-etcd@" + Member).Spec.String("reload"),
+                Does.Contain("*/patroni-etcd.yml]) docker kill --signal HUP patroni ;; esac"),
+                "a Patroni that still uses the other file is not asked to load it"
+            );
+            Assert.That(
+                Find(etcd, "patroni_config.keybuzz-pg@keybuzz-pg").Requires,
+                Does.Contain(new Address("systemd_unit", "etcd", Member)),
+                "removals go after what required them"
+            );
+            Assert.That(Find(raft, "patroni_config.keybuzz-pg@keybuzz-pg").Requires, Is.Empty);
         });
     }
 

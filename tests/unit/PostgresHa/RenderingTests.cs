@@ -411,7 +411,10 @@ internal sealed partial class RenderingTests : BlueprintFixture
         foreach (var cluster in new[] { before, after })
         {
             var file = Find(cluster, "config_file.patroni@db-slave-01").Spec;
-            Assert.That(file.String("reload_confirm"), Does.EndWith($" kbr_file {Tag(cluster)}; }}").And.Not.Contain("canary"));
+            Assert.That(
+                file.String("reload_confirm"),
+                Does.EndWith($" /etc/patroni/patroni.yml kbr_file {Tag(cluster)} ;; esac").And.Not.Contain("canary")
+            );
             Assert.That(
                 file.Integer("confirm_timeout"),
                 Is.EqualTo(120),

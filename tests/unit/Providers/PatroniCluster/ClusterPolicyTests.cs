@@ -45,6 +45,7 @@ internal sealed class ClusterPolicyTests
         from primary in Gen.Frequency((12, Gen.Const(1)), (3, Gen.Const(0)), (1, Gen.Const(2)))
         from isSynchronous in Gen.Bool
         from passwords in Gen.Frequency((8, Gen.Const(0)), (1, Gen.Const(1)), (1, Gen.Const(2)))
+        from stores in Gen.Frequency((8, Gen.Const(0)), (2, Gen.Const(1)), (1, Gen.Const(2)), (1, Gen.Const(3)))
         from rare in Gen.Int[0, 39]
         from waited in Gen.Int[0, 1].Select(one => one * 20)
         from bootstrap in Gen.Int[-1, 4]
@@ -58,6 +59,7 @@ internal sealed class ClusterPolicyTests
             primary,
             isSynchronous,
             passwords,
+            stores,
             rare,
             waited,
             bootstrap,
@@ -146,6 +148,82 @@ internal sealed class ClusterPolicyTests
             "the others have it already"
         );
     }
+
+    [Test]
+    public void A_move_to_another_store_is_foreseen_as_one_stop_of_all_members_whose_primary_starts_first()
+    {
+        var forecast = new ClusterOutlook(Moving()).Forecast(s_cluster, Names("db-1", "db-2", "db-3"), [])!;
+        var step = forecast.Steps.Single();
+        Assert.That(
+            (step.Kind, string.Join(' ', step.Hosts), step.Note),
+            Is.EqualTo(
+                (RolloutStepKind.RestartTogether, "db-1 db-3 db-2", "from RAFT to the other store; db-2 stops last, starts first and leads")
+            )
+        );
+        Assert.That(forecast.Summary, Does.StartWith("restart of all 3 members at once, about "));
+        var steps = ClusterModel.Run(Moving(), new ClusterIntent(Names("db-1", "db-2", "db-3"), [])).Select(taken => taken.Step);
+        Assert.That(
+            steps.Where(IsDeed).Select(Text),
+            Is.EqualTo(new[] { "move db-1 db-3 db-2, db-2 first", "start db-1 db-3" }),
+            "the others start when the first one leads"
+        );
+    }
+
+    [TestCase("db-2", "", "", "db-1 and db-3 would keep RAFT")]
+    [TestCase("db-1 db-2 db-3 db-4", "", "", "while db-4 is added, removed or fenced")]
+    [TestCase("db-1 db-2 db-3", "db-3", "", "while db-3 is added, removed or fenced")]
+    [TestCase("db-1 db-2 db-3", "", "db-3", "db-1 and db-2 use RAFT, and db-3 the other store already")]
+    public void A_move_to_another_store_is_refused_beside_another_change_of_members(
+        string pending,
+        string leaving,
+        string declared,
+        string expected
+    )
+    {
+        var view = Moving();
+        view = view with
+        {
+            Names = [.. view.Names.Union(pending.Split(' '))],
+            InFormerStore = view.InFormerStore.Except(Words(declared)),
+            InDeclaredStore = Words(declared),
+        };
+        Assert.That(
+            ClusterPolicy.Next(view, new ClusterIntent(Words(pending), Words(leaving))),
+            Is.TypeOf<ClusterStep.Refuse>().With.Property(nameof(ClusterStep.Refuse.Text)).Contains(expected)
+        );
+        Assert.That(new ClusterOutlook(view).Forecast(s_cluster, Words(pending), Words(leaving))!.Refusal, Does.Contain(expected));
+
+        static ImmutableSortedSet<string> Words(string names) => Names(names.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+    }
+
+    [TestCase(false, 0, "Wait")]
+    [TestCase(false, 60, "Start")]
+    [TestCase(true, 0, "Start")]
+    public void The_other_members_wait_for_the_first_to_lead_unless_the_store_needs_a_majority(bool inPatroni, int waited, string expected)
+    {
+        var view = Moving();
+        view = view with
+        {
+            Health = Health([new PatroniMember("db-1"), new PatroniMember("db-2"), new PatroniMember("db-3")]),
+            Stopped = Names("db-1", "db-3"),
+            StoreWords = view.StoreWords with { RunsInPatroni = inPatroni },
+            InFormerStore = [],
+            InDeclaredStore = Names("db-2"),
+            BetweenStores = Names("db-1", "db-3"),
+            LostForGood = "",
+            Silence = TimeSpan.FromSeconds(15),
+            Waited = TimeSpan.FromSeconds(waited),
+        };
+        Assert.That(ClusterPolicy.Next(view, new ClusterIntent(Names("db-1", "db-3"), [])).GetType().Name, Is.EqualTo(expected));
+    }
+
+    private static ClusterView Moving() =>
+        new(["db-1", "db-2", "db-3"], Health([Member("db-1"), Member("db-2", leads: true), Member("db-3")]))
+        {
+            StoreWords = new StoreWords("the other store", ""),
+            FormerStore = "RAFT",
+            InFormerStore = Names("db-1", "db-2", "db-3"),
+        };
 
     // Follows the policy while the model does what it says, and checks every step. A member fails once, after so many steps, and comes back
     // or not.
@@ -275,6 +353,10 @@ internal sealed class ClusterPolicyTests
         Assert.That(health.Leaders, Has.Length.LessThan(2), $"{Text(step)}: several members are primaries");
         Assert.That(health.IsPaused && !intent.OnlyRemoves, Is.False, $"{Text(step)}: Patroni is paused");
         Assert.That(
+            intent.OnlyServer || view.InFormerStore.IsEmpty || step is ClusterStep.MoveStore,
+            $"{Text(step)}: a member with the former store can lead beside one with the declared store"
+        );
+        Assert.That(
             intent.Leaving.IsEmpty
                 || intent.Leaving.Count == view.Names.Length
                 || view.Names.Length - intent.Leaving.Count > view.Names.Length / 2,
@@ -352,8 +434,33 @@ internal sealed class ClusterPolicyTests
                 );
                 Assert.That(members.Intersect(view.WithFormerData), Is.Empty, $"{Text(step)}: their data is to be set aside");
                 break;
+            case ClusterStep.MoveStore(var members, var first):
+                Assert.That(view.InDeclaredStore, Is.Empty, $"{Text(step)}: the declared store is in use, and would be emptied");
+                Assert.That(members, Is.EquivalentTo(view.Names), $"{Text(step)}: another could still lead with the former store");
+                Assert.That(members, Is.SubsetOf(intent.Pending), Text(step));
+                Assert.That(intent.Leaving, Is.Empty, Text(step));
+                Assert.That(health.Leader, Is.Null.Or.EqualTo(members[^1]), $"{Text(step)}: the primary stops last");
+                Assert.That(health.Leader is null || first == health.Leader, $"{Text(step)}: the primary starts first");
+                Assert.That(
+                    view.IsFenced
+                        || health.Leader is null
+                        || health.Members.All(member => member.Leads || member.Replication != "streaming"),
+                    $"{Text(step)}: commits do not wait for the replicas"
+                );
+                Assert.That(health.IsHealthy || members.Any(view.Stopped.Contains), $"{Text(step)}: not healthy, and nothing has begun");
+                Assert.That(members.Intersect(view.WithFormerData), Is.Empty, $"{Text(step)}: their data is to be set aside");
+                if (!view.StoreWords.RunsInPatroni)
+                {
+                    Assert.That(view.Store?.Problems, Is.Not.Null.And.Empty, $"{Text(step)}: the declared store is not whole");
+                }
+
+                break;
             case ClusterStep.Start(var members):
                 Assert.That(members, Is.SubsetOf(view.Stopped));
+                Assert.That(
+                    view.BetweenStores.Intersect(members).IsEmpty || !view.InDeclaredStore.IsEmpty,
+                    $"{Text(step)}: the declared store was not emptied"
+                );
                 foreach (var member in members)
                 {
                     AssertNoSecondDatabase(step, member, view, intent);
@@ -381,12 +488,13 @@ internal sealed class ClusterPolicyTests
         );
 
     private static bool IsDeed(ClusterStep step) =>
-        step is ClusterStep.Disrupt or ClusterStep.SwitchOver or ClusterStep.StopAll or ClusterStep.Start;
+        step is ClusterStep.Disrupt or ClusterStep.SwitchOver or ClusterStep.StopAll or ClusterStep.MoveStore or ClusterStep.Start;
 
     private static string Text(ClusterStep step) =>
         step switch
         {
             ClusterStep.Start(var members) => $"start {string.Join(' ', members)}",
+            ClusterStep.MoveStore(var members, var first) => $"move {string.Join(' ', members)}, {first} first",
             ClusterStep.StopAll(var members) => $"stop all {string.Join(' ', members)}",
             ClusterStep.Disrupt(var member, var turn) => $"disrupt {member} ({turn})",
             ClusterStep.SwitchOver(var from, var to, _) => $"switch over from {from} to {to}",
@@ -409,6 +517,7 @@ internal sealed class ClusterPolicyTests
         int primaries,
         bool isSynchronous,
         int passwords,
+        int stores,
         int rare,
         int waited,
         int bootstrap,
@@ -465,7 +574,17 @@ internal sealed class ClusterPolicyTests
             WithStorePassword = Those(index => passwords == 2 && made[index].Password == 1),
             Silence = TimeSpan.FromSeconds(15),
             Waited = TimeSpan.FromSeconds(waited),
+            // All in the former store, or between; some in the declared one; some unknown. One between stores has no container.
+            StoreWords = new StoreWords("the new store", "") { RunsInPatroni = rare % 2 == 0 },
+            FormerStore = "the old store",
+            InFormerStore = Those(index => stores > 0 && !IsBetween(index) && !IsElsewhere(index)),
+            BetweenStores = Those(index => stores > 0 && IsBetween(index) && !IsElsewhere(index)),
+            InDeclaredStore = Those(index => stores == 2 && IsElsewhere(index)),
+            InUnknownStore = Those(index => stores == 3 && IsElsewhere(index)),
+            LastPrimary = rare % 3 == 0 ? null : names[rare % names.Length],
         };
+        bool IsBetween(int index) => made[index].State == "stopped" && made[index].Data == 1;
+        bool IsElsewhere(int index) => stores > 1 && made[index].Password == 2;
         var wanted = Those(index => pending[index]).Union(gone);
         return (
             view,

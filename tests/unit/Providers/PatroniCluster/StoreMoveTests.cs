@@ -1,0 +1,287 @@
+using System.Collections.Immutable;
+using System.Text;
+using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Backup.Restore;
+using KeyBuzz.Reconciler.Providers.ConsensusStore;
+using KeyBuzz.Reconciler.Providers.ConsensusStore.Etcd;
+using KeyBuzz.Reconciler.Providers.ConsensusStore.Raft;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.PatroniCluster;
+using KeyBuzz.Reconciler.Providers.PostgreSql;
+using KeyBuzz.Reconciler.Resources;
+using KeyBuzz.Reconciler.Ssh;
+using KeyBuzz.Reconciler.Tests.Applying;
+using static KeyBuzz.Reconciler.Tests.Providers.PatroniCluster.PatroniAnswers;
+
+namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
+
+/// <summary>The move of a cluster from etcd to RAFT: where each member is, and what is done to it in which order.</summary>
+[TestFixture]
+internal sealed class StoreMoveTests
+{
+    private const string Folder = "/opt/patroni/";
+    private const string Data = "/opt/data";
+
+    private static readonly FileRead s_raftFile = new(Folder + "patroni.yml");
+    private static readonly FileRead s_etcdFile = new(Folder + "patroni-etcd.yml");
+
+    [Test]
+    public void A_plan_shows_the_move_as_one_stop_of_all_members_with_its_cost()
+    {
+        var policy = Policy();
+        var observed = (Observation.Present)policy.Rules.Observe(policy, Answers());
+        var forecast = policy.Rules.Forecast(policy, All, [observed.Outlook!])!;
+        Assert.That(forecast.Summary, Does.StartWith("restart of all 3 members at once, about "));
+        Assert.That(forecast.Steps.Single().Note, Is.EqualTo("from etcd to RAFT; db-1 stops last, starts first and leads"));
+    }
+
+    [Test]
+    public async Task The_replicas_stop_before_the_primary_and_no_container_stays_when_the_first_starts()
+    {
+        var access = new Access(Answers());
+        Assert.That(await NextAsync(access), Is.EqualTo("go on db-1"));
+        Assert.That(
+            access.Done,
+            Is.EqualTo(
+                new[]
+                {
+                    "db-1 sql",
+                    "db-1 sql",
+                    "db-2 clear",
+                    "db-3 clear",
+                    "db-1 clear",
+                    "db-2 stop",
+                    "db-3 stop",
+                    "db-1 stop",
+                    "db-2 remove",
+                    "db-3 remove",
+                    "db-1 remove",
+                }
+            ),
+            "commits wait for the replicas first"
+        );
+        Assert.That(access.Report.Lines, Is.EqualTo(new[] { "RestartTogether db-2 db-3 db-1" }));
+    }
+
+    [TestCase("db-2", "clear", "")]
+    [TestCase("db-2", "stop", "db-2 stop|db-3 stop|db-2 start|db-3 start|db-1 start")]
+    [TestCase("db-1", "stop", "db-2 stop|db-3 stop|db-1 stop|db-2 start|db-3 start|db-1 start")]
+    [TestCase("db-3", "remove", "db-2 stop|db-3 stop|db-1 stop|db-2 remove|db-3 remove|db-1 remove")]
+    public async Task No_member_starts_with_the_declared_store_while_another_may_start_with_the_former(
+        string host,
+        string fails,
+        string expected
+    )
+    {
+        var access = new Access(Answers()) { Fails = $"{host} {fails}" };
+        Assert.That(await NextAsync(access), Does.StartWith($"stop {host}: it is broken"));
+        Assert.That(
+            access.Done.Where(done => done.Split(' ')[1] is not ("sql" or "clear")),
+            Is.EqualTo(expected.Split('|', StringSplitOptions.RemoveEmptyEntries))
+        );
+    }
+
+    [Test]
+    public async Task A_move_that_was_cut_off_goes_on_with_the_member_of_the_newest_data()
+    {
+        // Shut down as a replica; as a primary of an earlier timeline; as the last primary.
+        var answers = Answers(running: []);
+        Gone("db-1", 2, timeline: 3, checkpoint: 90);
+        Gone("db-2", 1, timeline: 2, checkpoint: 99);
+        Gone("db-3", 1, timeline: 3, checkpoint: 80);
+        var access = new Access(answers);
+        Assert.That(await NextAsync(access), Is.EqualTo("go on db-3"));
+
+        // It has the declared store now, and RAFT has no leader without the others.
+        answers["db-3"] = answers["db-3"].With(ProviderBench.Snapshot((new ContainerRead("patroni"), Container("patroni.yml", true))));
+        Assert.That(await NextAsync(access, "db-1", "db-2"), Is.EqualTo("go on db-1 db-2"));
+
+        void Gone(string name, int state, uint timeline, ulong checkpoint)
+        {
+            var control = new byte[100];
+            BitConverter.TryWriteBytes(control.AsSpan(0), 7UL);
+            BitConverter.TryWriteBytes(control.AsSpan(16), state);
+            BitConverter.TryWriteBytes(control.AsSpan(32), checkpoint);
+            BitConverter.TryWriteBytes(control.AsSpan(48), timeline);
+            answers[name] = answers[name]
+                .With(
+                    ProviderBench.Snapshot(
+                        (new ContainerRead("patroni"), new DockerAnswer(404, "")),
+                        (MemberIdentity.ControlFile(Data), new FileContent(control))
+                    )
+                );
+        }
+    }
+
+    [Test]
+    public async Task A_member_that_cannot_be_reached_ends_it_before_anything_stops()
+    {
+        var answers = Answers();
+        answers.Remove("db-3");
+        var access = new Access(answers);
+        Assert.That(
+            await NextAsync(access),
+            Does.Contain("all members move from etcd to RAFT together, which needs a healthy cluster: db-3").Or.Contain("db-3: the host")
+        );
+        Assert.That(access.Done, Is.Empty);
+    }
+
+    [Test]
+    public void A_container_that_kbr_did_not_make_is_refused_as_before()
+    {
+        var policy = Policy();
+        var answers = Answers();
+        var json = Container("patroni-etcd.yml", true).Json.Replace("kbr.address", "other", StringComparison.Ordinal);
+        answers["db-2"] = answers["db-2"].With(ProviderBench.Snapshot((new ContainerRead("patroni"), new DockerAnswer(200, json))));
+        Assert.That(
+            (policy.Rules.Observe(policy, answers) as Observation.Unknown)?.Reason,
+            Is.EqualTo("db-2 uses the consensus store etcd, and cluster.yaml asks for RAFT")
+        );
+    }
+
+    [Test]
+    public void RAFT_keeps_what_it_held_aside_and_etcd_forgets_its_prefix_only()
+    {
+        var folder = System.IO.Directory.CreateTempSubdirectory("kbr-raft-").FullName;
+        var policy = ProviderBench.Policy(new PatroniGroup(), ("raft_directory", folder));
+        File.WriteAllText(folder + "/journal", "old");
+        foreach (var content in new[] { "old", "newer" })
+        {
+            File.WriteAllText(folder + "/journal", content);
+            ProviderBench.Output(new RaftStore().Clear(policy)!.Text);
+            Assert.That(System.IO.Directory.GetFileSystemEntries(folder), Is.Empty);
+            Assert.That(File.ReadAllText(folder + ".former/journal"), Is.EqualTo(content));
+        }
+
+        ProviderBench.Output(new RaftStore().Clear(policy)!.Text);
+        Assert.That(File.Exists(folder + ".former/journal"), "one that was cut off runs again");
+        Assert.That(new EtcdStore().Clear(policy)!.Text, Does.Contain("etcdctl del --prefix \"$prefix\""));
+        System.IO.Directory.Delete(folder, true);
+        System.IO.Directory.Delete(folder + ".former", true);
+    }
+
+    private static RolloutState All => new([.. Names], []);
+
+    private static GroupPolicy Policy() =>
+        ProviderBench.Policy(
+            new PatroniGroup(),
+            ("patroni_file", s_raftFile.Path),
+            ("data_directory", Data),
+            ("raft_directory", "/opt/raft"),
+            ("unit", "patroni.service")
+        );
+
+    private static async Task<string> NextAsync(Access access, params string[] pending)
+    {
+        var policy = Policy();
+        var state = pending.Length == 0 ? All : new RolloutState([.. pending], []);
+        return await policy.Rules.NextAsync(policy, state, access, CancellationToken.None) switch
+        {
+            RolloutTurn.Go go => $"go {(go.Continues ? "on " : "")}{string.Join(' ', go.Hosts)}",
+            RolloutTurn.Wait wait => "wait " + wait.Reason,
+            RolloutTurn.Stop stop => "stop " + stop.Reason,
+            _ => throw new InvalidOperationException(),
+        };
+    }
+
+    private static DockerAnswer Container(string file, bool runs) =>
+        new DockerAnswer(
+            200,
+            $"{{\"State\": {{\"Running\": {(runs ? "true" : "false")}}}, \"Config\": {{\"Cmd\": [\"patroni\", \"/etc/patroni/{file}\"], "
+                + "\"Labels\": {\"kbr.address\": \"container.patroni@db-1\"}}}"
+        );
+
+    // A healthy cluster on etcd, whose files for RAFT are there.
+    private static Dictionary<string, Snapshot> Answers(string[]? running = null) =>
+        Names.ToDictionary(
+            name => name,
+            name =>
+                PatroniAnswers.Snapshot(
+                    !(running ?? Names).Contains(name) ? ""
+                        : name == "db-1" ? Leader(name)
+                        : Replica(name),
+                    (new ContainerRead("patroni"), Container("patroni-etcd.yml", true)),
+                    (s_etcdFile, new FileContent(Encoding.UTF8.GetBytes("scope: pg\netcd3:\n"))),
+                    (s_raftFile, new FileContent(Encoding.UTF8.GetBytes("scope: pg\nraft:\n"))),
+                    (
+                        new RaftRead("patroni"),
+                        (running ?? Names).Contains(name) ? new ToolAnswer(0, "null\n") : new ToolAnswer(1, "the container is not running")
+                    ),
+                    (new StatRead(Data + "/PG_VERSION"), new FileStat("regular file", 999, 999, "postgres", "postgres", "0600", default)),
+                    (new FileRead(Data + "/PG_VERSION"), new FileContent("17\n"u8.ToArray())),
+                    (MemberIdentity.ControlFile(Data), null),
+                    (new PortRead("127.0.0.1", 5432), (running ?? Names).Contains(name) ? PortState.Answered : PortState.Refused),
+                    (RecoveryJournal.Read("pg"), null),
+                    (RestoreJournal.Read("pg"), null),
+                    (FenceMark.Read, null),
+                    (
+                        new UnitRead("patroni.service"),
+                        new UnitState(ImmutableDictionary<string, string>.Empty.Add("ActiveState", "inactive"))
+                    )
+                ),
+            StringComparer.Ordinal
+        );
+
+    private sealed class Access(Dictionary<string, Snapshot> answers) : IGroupAccess
+    {
+        private readonly Lock _lock = new();
+
+        public List<string> Done { get; } = [];
+
+        public string Fails { get; init; } = "";
+
+        public StepLog Report { get; } = new();
+
+        IStepReport IGroupAccess.Report => Report;
+
+        public ImmutableArray<Host> Members { get; } =
+        [.. Names.Select((name, index) => new Host(name, "db", $"10.0.0.{index + 1}", new SshEndpoint(name, 22, "root", false)))];
+
+        public TimeProvider Time => TimeProvider.System;
+
+        public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
+            !answers.TryGetValue(host, out var snapshot)
+                ? throw new HostException(host, "it could not be reached")
+                : Task.FromResult(
+                    snapshot.With(
+                        ProviderBench.Snapshot([
+                            .. reads
+                                .OfType<SqlRead>()
+                                .Select(read =>
+                                    (
+                                        (Read)read,
+                                        (object?)
+                                            new SqlAnswer(
+                                                """[{"in_recovery": false, "waited_for": 2, "flushed": "0/3000060", "stored": ""}]""",
+                                                ""
+                                            )
+                                    )
+                                ),
+                        ])
+                    )
+                );
+
+        public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken)
+        {
+            var what =
+                $"{host} "
+                + (
+                    script.Text.Contains("synchronous_standby_names", StringComparison.Ordinal) ? "sql"
+                    : script.Text.Contains("docker rm", StringComparison.Ordinal) ? "remove"
+                    : script.Text.Contains(".former", StringComparison.Ordinal) ? "clear"
+                    : script.Text.Contains("systemctl stop", StringComparison.Ordinal) ? "stop"
+                    : script.Text.Contains("systemctl start", StringComparison.Ordinal) ? "start"
+                    : script.Text
+                );
+            lock (_lock)
+            {
+                Done.Add(what);
+            }
+
+            return Task.FromResult(what == Fails ? new ScriptResult(1, "", "it is broken\n") : new ScriptResult(0, "", ""));
+        }
+
+        public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) =>
+            throw new NotSupportedException();
+    }
+}
