@@ -14,8 +14,18 @@ namespace KeyBuzz.Reconciler.Providers.Certificate;
 /// compared by what it says, and issued anew where that is not as declared, or its end is near.</summary>
 public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, ILoadedByProcess
 {
-    private const string Loaded = "loaded";
-    private const string Served = "served";
+    /// <summary>The name of the type.</summary>
+    public const string Type = "certificate";
+
+    /// <summary>The attribute that differs where it has to be renewed.</summary>
+    public const string Renewal = "renewal";
+
+    /// <summary>The attribute that differs where the process has not loaded it.</summary>
+    public const string Loaded = "loaded";
+
+    /// <summary>The attribute that differs where the port serves another one.</summary>
+    public const string Served = "served";
+
     private const string AddressKey = "address";
     private const string PortKey = "port";
     private const string AuthorityKey = "authority";
@@ -32,7 +42,7 @@ public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, I
     /// <inheritdoc />
     public ResourceSchema Schema { get; } =
         new(
-            "certificate",
+            Type,
             "A server's certificate with its private key, as one PEM file; renewed before it expires.",
             [
                 new("path", AttributeKind.Path, "Where the file is.") { Required = true, Effect = ChangeEffect.Replace },
@@ -283,6 +293,16 @@ public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, I
         }
 
         return false;
+    }
+
+    /// <summary>Why the declared authority cannot sign a certificate; null where it can.</summary>
+    public static string? TroubleOfAuthority(Resource resource)
+    {
+        ArgumentNullException.ThrowIfNull(resource);
+        var trouble = "it has no value";
+        return resource.Spec.Text(AuthorityKey) is { } text && CertificateAuthority.Read(text.Reveal(), out trouble) is not null
+            ? null
+            : trouble;
     }
 
     // Commands that only compare do without secrets, and with a stand-in for each.

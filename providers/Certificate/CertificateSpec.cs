@@ -102,6 +102,6 @@ internal sealed record CertificateSpec(
             ("key", new(key)),
             ("issuer", new(issuer)),
             ("validity", new(((long)validity.TotalSeconds).ToString(CultureInfo.InvariantCulture))),
-            ("renewal", new(renewal))
+            (CertificateProvider.Renewal, new(renewal))
         );
 }

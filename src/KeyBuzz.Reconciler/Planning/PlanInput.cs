@@ -15,6 +15,9 @@ public sealed record PlanOptions
     /// <summary>Only these and what they need (for destroy: and what needs them); empty for all.</summary>
     public ImmutableArray<AddressPattern> Targets { get; init; } = [];
 
+    /// <summary>Whether the targets are planned alone, without what they need.</summary>
+    public bool TargetsOnly { get; init; }
+
     /// <summary>What may be taken over although it exists and differs.</summary>
     public ImmutableArray<AddressPattern> Adopt { get; init; } = [];
 

@@ -57,8 +57,9 @@ internal sealed class PlanScope
             .Distinct()
             .Where(address => input.Options.Targets.Any(pattern => pattern.Matches(address)))
             .ToList();
-        HashSet<Address> selected = input.Options.Destroy
-            ? [.. input.Graph.WithDependents(matched), .. recorded.Value.WithDependents(matched)]
+        HashSet<Address> selected =
+            input.Options.Destroy ? [.. input.Graph.WithDependents(matched), .. recorded.Value.WithDependents(matched)]
+            : input.Options.TargetsOnly ? [.. matched]
             : [.. input.Graph.WithRequirements(matched), .. matched];
         return selected.Contains;
     }

@@ -193,6 +193,25 @@ internal static class ApplyCommand
             judges: targets.Length == 0
         );
 
+    /// <summary>Applies what the options select without asking and without the secrets that a look at the whole cluster needs. Answers
+    /// the exit code.</summary>
+    /// <param name="context">The context of the command.</param>
+    /// <param name="parsed">Its command line.</param>
+    /// <param name="terminal">Where it is shown.</param>
+    /// <param name="cluster">The cluster file.</param>
+    /// <param name="options">What is selected.</param>
+    /// <param name="stop">Ends it after what is running.</param>
+    /// <param name="abort">Ends it at once.</param>
+    public static Task<int> RenewAsync(
+        SessionContext context,
+        ParseResult parsed,
+        Terminal terminal,
+        Cluster cluster,
+        PlanOptions options,
+        CancellationToken stop,
+        CancellationToken abort
+    ) => RunAsync(context, parsed, terminal, options, "renew", approved: true, stop, abort, judges: false, cluster: cluster);
+
     private static Option<bool> AutoApprove() => new("--auto-approve") { Description = "Do not ask for confirmation." };
 
     private static async Task<int> RunAsync(
@@ -207,11 +226,12 @@ internal static class ApplyCommand
         Action<Session, PlannedRun>? check = null,
         bool judges = true,
         MaintenanceWindows? windows = null,
-        bool refusesRisk = false
+        bool refusesRisk = false,
+        Cluster? cluster = null
     )
     {
         var json = parsed.Read(context.Options.Json);
-        await using var session = context.Open(parsed, terminal);
+        await using var session = cluster is null ? context.Open(parsed, terminal) : context.Open(parsed, terminal, cluster);
         var run = await context.PlanAsync(session, options, stop, windows).ConfigureAwait(false);
         var plan = run.Plan;
         check?.Invoke(session, run);

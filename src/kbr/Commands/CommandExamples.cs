@@ -107,6 +107,7 @@ internal static class CommandExamples
         ["kbr backups"] = [new("kbr backups", "list the backups, and to which second a restore can go")],
         ["kbr backups prove"] = [new("kbr backups prove", "restore to a random second, check it, and remove it again")],
         ["kbr backups check"] = [new("kbr backups check", "read all backups and WAL, and tell what is damaged or missing")],
+        ["kbr renew"] = [new("kbr renew", "renew the certificates that are due"), new("kbr renew --all", "renew every certificate now")],
         ["kbr unlock"] =
         [
             new("kbr unlock", "show the holder of each host's lock"),

@@ -100,6 +100,7 @@ public static class KbrCommandLine
         Command[] rest =
         [
             .. blueprints.SelectMany(blueprint => blueprint.Commands(session)),
+            RenewCommand.Create(session),
             UnlockCommand.Create(session),
             InitCommand.Create(reading, [.. blueprints.Select(blueprint => blueprint.Init).OfType<IClusterInit>()]),
             FmtCommand.Create(context),

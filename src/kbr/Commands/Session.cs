@@ -178,7 +178,7 @@ internal sealed class Session : IAsyncDisposable
 
     // To destroy a part, or to import one, is complete in itself.
     private IEnumerable<Diagnostic> Targeted(PlanOptions options) =>
-        options is { Targets.IsEmpty: true } or { Destroy: true } or { Import: true }
+        options is { Targets.IsEmpty: true } or { Destroy: true } or { Import: true } or { TargetsOnly: true }
             ? []
             :
             [

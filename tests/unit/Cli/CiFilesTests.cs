@@ -176,6 +176,33 @@ public sealed partial class CiFilesTests : LocalCluster
         Assert.That(File.ReadAllText($"{Artifacts}/kbr-drift.prom"), Does.Contain("kbr_drift_exit_code"));
     }
 
+    [Test]
+    public void The_units_that_renew_are_valid_hardened_and_run_what_they_say()
+    {
+        var service = File.ReadAllText(Path.Combine(s_files, "kbr-renew.service"));
+        Directory.CreateDirectory($"{Folder}/units");
+        Write("units/kbr-renew.service", service.Replace("/usr/bin/kbr", $"{Folder}/kbr-1.0/bin/kbr", StringComparison.Ordinal));
+        File.Copy(Path.Combine(s_files, "kbr-renew.timer"), $"{Folder}/units/kbr-renew.timer");
+        var (exit, output) = Run(
+            "systemd-analyze",
+            "verify",
+            "--man=no",
+            $"{Folder}/units/kbr-renew.timer",
+            $"{Folder}/units/kbr-renew.service"
+        );
+        Assert.That((exit, output), Is.EqualTo((0, "")));
+        (exit, output) = Run("systemd-analyze", "security", "--offline=yes", "--threshold=20", $"{Folder}/units/kbr-renew.service");
+        Assert.That(exit, Is.Zero, output);
+
+        NewWorkspace();
+        Directory.CreateDirectory($"{Home}/.ssh");
+        File.Copy(Server.Settings.IdentityFile!, $"{Home}/.ssh/id_ed25519");
+        File.Copy(Server.KnownHostsFile, $"{Home}/.ssh/known_hosts");
+        var start = service.Split('\n').Single(line => line.StartsWith("ExecStart=", StringComparison.Ordinal))["ExecStart=".Length..];
+        var run = start.Replace("/usr/bin/kbr", $"{Folder}/kbr-1.0/bin/kbr", StringComparison.Ordinal);
+        Assert.That(Shell($"{run} >renewed", _environment), Is.Zero);
+    }
+
     // A job of GitHub's: its steps in order, until one fails; those that run always, also then.
     private int Job(YamlNode node)
     {

@@ -249,6 +249,7 @@ public sealed class CommandLineTests : LocalCluster
                         ["connect", "--ca"],
                         ["members"],
                         ["logs", "patroni"],
+                        ["renew"],
                         ["unlock"],
                         ["history"],
                         ["images", "build", "--on", "nowhere", "--postgres", "17"],

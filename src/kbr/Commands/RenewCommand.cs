@@ -1,0 +1,151 @@
+using System.CommandLine;
+using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Diagnostics;
+using KeyBuzz.Reconciler.Planning;
+using KeyBuzz.Reconciler.Providers.Certificate;
+using KeyBuzz.Reconciler.Resources;
+
+namespace KeyBuzz.Reconciler.Cli.Commands;
+
+/// <summary><c>kbr renew</c>: an apply of the certificates that are due, and of nothing else, for a timer. It needs no secret but the
+/// authority and the key of fingerprints.</summary>
+internal static class RenewCommand
+{
+    public static Command Create(SessionContext context)
+    {
+        var all = new Option<bool>("--all", "--force") { Description = "Also renew certificates that are not due." };
+        var command = new Command(
+            "renew",
+            "Renew the certificates that are due, and finish interrupted renewals. Changes nothing else, restarts nothing, does not ask. "
+                + "Exit 0 done or nothing due, 1 failed."
+        )
+        {
+            all,
+        }.With([.. context.Options.Hosts, context.Options.LockTimeout]);
+        command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, abort) =>
+            {
+                var (json, withAll) = (parsed.Read(context.Options.Json), parsed.Read(all));
+                var cluster = context.Load(parsed, terminal, secretsOptional: true);
+                RefuseMissingSecrets(cluster);
+                var plan = new Plan([], [], []);
+                await using (var session = context.Open(parsed, terminal, cluster))
+                {
+                    if (cluster.Resources.Any(resource => resource.Address.Type == CertificateProvider.Type))
+                    {
+                        plan = (await session.PlanAsync(Only(), stop).ConfigureAwait(false)).Plan;
+                    }
+                }
+
+                PlannedChange[] due = [.. plan.Changes.Where(change => IsDue(change) || (withAll && Exists(change)))];
+                if (due.Length == 0 && json)
+                {
+                    terminal.Line(
+                        JsonView.PlanDocument(
+                            cluster.Name,
+                            plan with
+                            {
+                                Changes = [.. plan.Changes.Where(change => change.Action == ResourceAction.NoOp)],
+                            },
+                            plan.Diagnostics
+                        )
+                    );
+                }
+
+                var result = ExitCode.Done;
+                if (due.Length > 0)
+                {
+                    result = await ApplyCommand
+                        .RenewAsync(
+                            context,
+                            parsed,
+                            terminal,
+                            cluster,
+                            Only(due) with
+                            {
+                                Replace = [.. due.Where(change => !IsDue(change)).Select(change => change.Address)],
+                            },
+                            stop,
+                            abort
+                        )
+                        .ConfigureAwait(false);
+                }
+
+                if (!json)
+                {
+                    Show(terminal, plan, due, result);
+                }
+
+                return plan.HasErrors ? ExitCode.Error : result;
+            }));
+        return command;
+    }
+
+    // Those named, or all; and not what they need.
+    private static PlanOptions Only(params PlannedChange[] changes) =>
+        new()
+        {
+            Targets =
+                changes.Length == 0
+                    ? [new AddressPattern(CertificateProvider.Type + ".*")]
+                    : [.. changes.Select(change => new AddressPattern(change.Address.ToString()))],
+            TargetsOnly = true,
+        };
+
+    // One that was written and not loaded is a renewal that was interrupted.
+    private static bool IsDue(PlannedChange change) =>
+        change.Action == ResourceAction.Update
+        && change.Differences.Any(difference =>
+            difference.Name is CertificateProvider.Renewal or CertificateProvider.Loaded or CertificateProvider.Served
+        );
+
+    private static bool Exists(PlannedChange change) => change.Action is ResourceAction.NoOp or ResourceAction.Update;
+
+    private static void Show(Terminal terminal, Plan plan, PlannedChange[] due, int result)
+    {
+        foreach (var change in plan.Effective.Where(change => !due.Contains(change) && change.Action != ResourceAction.Adopt))
+        {
+            terminal.Line(
+                $"{change.Address} differs otherwise, and was left as it is"
+                    + $"{(change.Differences.IsEmpty ? "" : $" ({string.Join(", ", change.Differences.Select(one => one.Name))})")}: kbr plan shows it"
+            );
+        }
+
+        if (due.Length == 0)
+        {
+            DiagnosticView.Show(terminal, plan.Diagnostics);
+            terminal.Line(
+                plan.Changes.IsEmpty ? "There are no certificates to renew."
+                : plan.HasErrors ? $"None of {plan.Changes.Length} certificates that could be read is due."
+                : $"None of {plan.Changes.Length} certificates is due."
+            );
+        }
+        else
+        {
+            DiagnosticView.Show(terminal, [.. plan.Errors]);
+            if (result == ExitCode.Done)
+            {
+                terminal.Line($"Renewed or loaded: {due.Length} of {plan.Changes.Length} certificates.");
+            }
+        }
+    }
+
+    private static void RefuseMissingSecrets(Cluster cluster)
+    {
+        if (cluster.Secrets.Find(Secrets.KeyName) is null)
+        {
+            throw Missing($"secret {Secrets.KeyName} has no value");
+        }
+
+        foreach (var resource in cluster.Resources)
+        {
+            if (resource.Address.Type == CertificateProvider.Type && CertificateProvider.TroubleOfAuthority(resource) is { } trouble)
+            {
+                throw Missing($"the authority of {resource.Address} cannot sign: {trouble}");
+            }
+        }
+    }
+
+    private static DiagnosticException Missing(string what) =>
+        new(Diagnostic.Error(what, remedy: $"kbr renew needs the authority's secret and {Secrets.KeyName}, and no other secret"));
+}
