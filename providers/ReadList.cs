@@ -34,6 +34,7 @@ public static class ReadList
             HistoryRead.Kind,
             HttpRead.Kind,
             TlsRead.Kind,
+            TlsLoginRead.Kind,
             ContainerExec.Of([
                 .. ConsensusStores.Known.ReadKinds,
                 BackupTools.Default.ReadKind,

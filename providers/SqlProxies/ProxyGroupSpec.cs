@@ -42,6 +42,8 @@ internal sealed record ProxyGroupSpec(
     private const string UserKey = "connect_as";
     private const string PasswordKey = "connect_password";
     private const string DatabaseKey = "database";
+    private const string AuthorityKey = "authority_file";
+    private const string RequiresTlsKey = "requires_tls";
 
     private static readonly AttributeDefinition s_haproxy = Name(HaproxyKey, "The container of HAProxy on each host.", "haproxy");
     private static readonly AttributeDefinition s_pgbouncer = Name(PgbouncerKey, "The container of PgBouncer on each host.", "pgbouncer");
@@ -99,6 +101,8 @@ internal sealed record ProxyGroupSpec(
         new(UserKey, AttributeKind.String, "The role of the login check of a proxy."),
         new(PasswordKey, AttributeKind.String, "Its password; without it no login is checked.") { MayHoldSecret = true },
         s_database,
+        new(AuthorityKey, AttributeKind.String, "The file in PgBouncer's container by which that check verifies servers that have TLS."),
+        new(RequiresTlsKey, AttributeKind.Boolean, "Whether they refuse a login without TLS."),
         ClusterDefaults.GateTimeoutAttribute("Seconds to wait for a proxy to serve."),
     ];
 
@@ -133,7 +137,15 @@ internal sealed record ProxyGroupSpec(
                     : null,
             Login =
                 spec.OptionalString(UserKey) is { } user && spec.Text(PasswordKey)?.Reveal() is { } password
-                    ? new SqlLogin(user, password, Text(s_database))
+                    ? new SqlLogin(
+                        user,
+                        password,
+                        Text(s_database),
+                        spec.OptionalString(AuthorityKey) is { } authority
+                            ? new TlsLogin(Text(s_pgbouncer), authority, user, spec.Text(PasswordKey)!, Text(s_database))
+                            : null,
+                        spec.Boolean(RequiresTlsKey)
+                    )
                     : null,
         };
 

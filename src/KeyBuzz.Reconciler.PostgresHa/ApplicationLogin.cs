@@ -1,3 +1,4 @@
+using KeyBuzz.Reconciler.Providers.SqlProxies;
 using Npgsql;
 
 namespace KeyBuzz.Reconciler.PostgresHa;
@@ -5,6 +6,21 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 /// <summary>Logs in as the application does, through a tunnel to one of the ways in.</summary>
 internal static class ApplicationLogin
 {
+    /// <summary>The file in PgBouncer's container by which servers are verified.</summary>
+    public const string AuthorityFile = $"{PgBouncerFiles.Folder}/{TlsSettings.AuthorityFileName}";
+
+    /// <summary>The login with TLS, where servers refuse one without; null elsewhere.</summary>
+    public static TlsLogin? WithTls(PostgresTopology topology) =>
+        topology.Tls is not { ClientsRequired: true }
+            ? null
+            : new TlsLogin(
+                PostgresTopology.PgBouncerContainer,
+                AuthorityFile,
+                topology.Application.Name,
+                topology.Application.Password,
+                topology.ApplicationDatabase.Name
+            );
+
     /// <summary>The settings of such a login.</summary>
     /// <param name="topology">The cluster.</param>
     /// <param name="port">The tunnel's port on this machine.</param>
@@ -25,7 +41,7 @@ internal static class ApplicationLogin
             Username = topology.Application.Name,
             Password = topology.Application.Password.Reveal(),
             Database = topology.ApplicationDatabase.Name,
-            SslMode = SslMode.Disable, // PgBouncer and HAProxy have no certificate; the way to the host is SSH
+            SslMode = SslMode.Disable, // the way to the host is SSH
             Pooling = false,
             Timeout = connectSeconds,
             CommandTimeout = commandSeconds,

@@ -112,6 +112,8 @@ internal sealed class GroupResources(
             ("connect_as", topology.Application.Name),
             ("connect_password", topology.Application.Password),
             ("database", topology.ApplicationDatabase.Name),
+            ("authority_file", topology.Tls is null ? null : ApplicationLogin.AuthorityFile),
+            ("requires_tls", topology.Tls is { ClientsRequired: true } ? true : null),
             ("gate_timeout", (long)topology.Health.GateTimeout.TotalSeconds)
         ) with
         {

@@ -27,6 +27,10 @@ public static class OpenAccess
             yield return "Open: connections between the cluster's parts use TLS where it is offered, unverified "
                 + "(tls: { hops: required } verifies it)";
         }
+        else if (!topology.Tls.ClientsRequired)
+        {
+            yield return "Open: clients log in without TLS where they do not ask for it (tls: required refuses them)";
+        }
 
         if (topology.Haproxy.StatisticsLogin is null)
         {

@@ -200,9 +200,10 @@ internal static class PatroniFile
             yield return $"host all {superuser} all reject";
         }
 
+        var client = topology.Tls is { ClientsRequired: true } ? TlsOnly : "host";
         foreach (var place in topology.Proxies.Select(proxy => Single(proxy.Address)).Concat(topology.Networks))
         {
-            yield return $"host all all {place} scram-sha-256";
+            yield return $"{client} all all {place} scram-sha-256";
         }
     }
 

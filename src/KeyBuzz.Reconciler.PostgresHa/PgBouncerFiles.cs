@@ -135,7 +135,7 @@ internal static class PgBouncerFiles
         topology.Tls is not { } tls
             ? ""
             : $"""
-                client_tls_sslmode = prefer
+                {(tls.ClientsRequired ? RefusesOthers : "client_tls_sslmode = prefer")}
                 client_tls_cert_file = {Folder}/{TlsSettings.FileName}
                 client_tls_key_file = {Folder}/{TlsSettings.FileName}
                 client_tls_ca_file = {Folder}/{TlsSettings.AuthorityFileName}
@@ -145,6 +145,12 @@ internal static class PgBouncerFiles
                         : ""
                 )}
                 """;
+
+    // The plan of the change shows it.
+    private const string RefusesOthers = """
+        ; Clients without TLS are refused at their next login; open sessions stay (docs/tls.md).
+        client_tls_sslmode = require
+        """;
 
     // Those of kbr in their order, each with the declared value where there is one, and then the other declared ones.
     private static string Lines(ImmutableSortedDictionary<string, string> declared) =>

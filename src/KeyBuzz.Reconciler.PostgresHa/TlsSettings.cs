@@ -18,6 +18,9 @@ public sealed record TlsSettings(
     string AuthorityCertificate
 )
 {
+    /// <summary>Whether clients without TLS are refused, too.</summary>
+    public bool ClientsRequired { get; init; }
+
     /// <summary>The name of the resources of type <c>certificate</c>: that of the service.</summary>
     public const string ResourceType = "certificate";
 

@@ -99,6 +99,7 @@ internal static partial class DocumentedCommands
         ("kbr state rm container.app@db-1", State, "\"state\", \"rm\""),
         ("kbr unlock --end db-slave-01", "tests/unit/Cli/UnlockTests.cs", "\"unlock\", \"--end\", \"db-1\""),
         ("kbr apply --replace 'certificate.patroni@db-1'", "tests/ha/TlsTests.cs", "\"--replace\""),
+        ("kbr renew", "tests/ha/TlsTests.cs", "\"renew\""),
         ("kbr connect --ca > keybuzz-pg-ca.crt", "tests/unit/Cli/ConnectTests.cs", "\"connect\", \"--ca\""),
         ("kbr apply --replace container.haproxy@haproxy-01", "tests/unit/Cli/PlanWordsTests.cs", "\"--replace\""),
         ("apt install ./kbr_0.1.0_amd64.deb", Package, "dpkg --root="),

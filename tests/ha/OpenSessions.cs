@@ -12,10 +12,10 @@ internal sealed class OpenSessions : IDisposable
     private readonly NpgsqlConnection _pooled;
     private readonly string _server;
 
-    public OpenSessions(string user, string password)
+    public OpenSessions(string user, string password, SslMode tls = SslMode.Disable)
     {
-        _direct = Connect(TrafficWriter.Direct, user, password);
-        _pooled = Connect(TrafficWriter.Pooled, user, password);
+        _direct = Connect(TrafficWriter.Direct, user, password, tls);
+        _pooled = Connect(TrafficWriter.Pooled, user, password, tls);
         _server = Ask(_direct, "SELECT pg_backend_pid()::text");
         Ask(_pooled, "SELECT 'x'");
     }
@@ -58,7 +58,7 @@ internal sealed class OpenSessions : IDisposable
         _pooled.Dispose();
     }
 
-    private static NpgsqlConnection Connect(int port, string user, string password)
+    private static NpgsqlConnection Connect(int port, string user, string password, SslMode tls = SslMode.Disable)
     {
         var connection = new NpgsqlConnection(
             new NpgsqlConnectionStringBuilder
@@ -71,7 +71,7 @@ internal sealed class OpenSessions : IDisposable
                 Timeout = 30,
                 CommandTimeout = 30,
                 Pooling = false,
-                SslMode = SslMode.Disable,
+                SslMode = tls,
                 GssEncryptionMode = GssEncryptionMode.Disable,
                 NoResetOnClose = true,
             }.ConnectionString

@@ -60,6 +60,7 @@ internal sealed class TrafficWriter : IDisposable
     private readonly string _user;
     private readonly string _superuser;
     private readonly TimeSpan _patience;
+    private readonly SslMode _tls;
     private readonly CancellationTokenSource _stop = new();
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly Lock _gate = new();
@@ -72,8 +73,18 @@ internal sealed class TrafficWriter : IDisposable
     private string _password;
     private string _last = "no error";
 
-    private TrafficWriter(string table, int port, bool keepsSession, string user, string password, TimeSpan patience, string superuser)
+    private TrafficWriter(
+        string table,
+        int port,
+        bool keepsSession,
+        string user,
+        string password,
+        TimeSpan patience,
+        string superuser,
+        SslMode tls
+    )
     {
+        _tls = tls;
         _superuser = superuser;
         _patience = patience;
         _table = table;
@@ -94,6 +105,7 @@ internal sealed class TrafficWriter : IDisposable
     /// <param name="patience">How long a login or an insert may take before it counts as failed; 2 s when left out. Longer where a slow
     /// machine must not look like a failure.</param>
     /// <param name="superuser">Who makes the table and reads it in the end.</param>
+    /// <param name="tls">Whether it asks for TLS.</param>
     public static TrafficWriter Start(
         string table,
         int port = Direct,
@@ -101,7 +113,8 @@ internal sealed class TrafficWriter : IDisposable
         string user = Ha.Application,
         string password = null,
         TimeSpan? patience = null,
-        string superuser = Ha.Superuser
+        string superuser = Ha.Superuser,
+        SslMode tls = SslMode.Disable
     )
     {
         Ha.Sql(
@@ -117,7 +130,8 @@ internal sealed class TrafficWriter : IDisposable
             user,
             password ?? Ha.CurrentPassword,
             patience ?? TimeSpan.FromSeconds(2),
-            superuser
+            superuser,
+            tls
         );
         writer.UntilAcknowledged(1, TimeSpan.FromSeconds(180));
         return writer;
@@ -311,7 +325,7 @@ internal sealed class TrafficWriter : IDisposable
             Timeout = (int)_patience.TotalSeconds,
             CommandTimeout = 30,
             Pooling = false,
-            SslMode = SslMode.Disable,
+            SslMode = _tls,
             GssEncryptionMode = GssEncryptionMode.Disable,
             ApplicationName = "traffic " + _table,
             // PgBouncer lends another server connection to each transaction.

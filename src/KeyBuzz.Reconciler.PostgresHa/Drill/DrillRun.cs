@@ -46,11 +46,12 @@ public sealed class DrillRun(
     {
         ArgumentNullException.ThrowIfNull(choice);
         var ways = DrillWay.Of(topology);
+        var login = ApplicationLogin.WithTls(topology);
         var tunnels = new List<ITunnel>();
         DrillTable? table = null;
         try
         {
-            foreach (var way in ways)
+            foreach (var way in login is null ? ways : [])
             {
                 tunnels.Add(await proxy.OpenTunnelAsync(way.Address, way.Port, stop).ConfigureAwait(false));
             }
@@ -59,7 +60,8 @@ public sealed class DrillRun(
                 topology,
                 () =>
                     ApplicationLogin.Settings(topology, tunnels[0].Port, "kbr drill", DrillTable.TimeoutSeconds, DrillTable.TimeoutSeconds),
-                group.Time
+                group.Time,
+                Psql(ways[0])
             );
             await table.CreateAsync(stop).ConfigureAwait(false);
             return await MeasureAsync(
@@ -67,20 +69,22 @@ public sealed class DrillRun(
                     choice,
                     timeout,
                     [
-                        .. ways.Zip(tunnels, (way, tunnel) =>
-                            new DrillWriter(
-                                way,
-                                () =>
-                                    ApplicationLogin.Settings(
-                                        topology,
-                                        tunnel.Port,
-                                        "kbr drill " + way.Name,
-                                        DrillWriter.DeadlineSeconds,
-                                        30
-                                    ),
-                                () => Now,
-                                group.Time
-                            )
+                        .. ways.Select(
+                            (way, number) =>
+                                new DrillWriter(
+                                    way,
+                                    () =>
+                                        ApplicationLogin.Settings(
+                                            topology,
+                                            tunnels[number].Port,
+                                            "kbr drill " + way.Name,
+                                            DrillWriter.DeadlineSeconds,
+                                            30
+                                        ),
+                                    () => Now,
+                                    group.Time,
+                                    Psql(way)
+                                )
                         ),
                     ],
                     table,
@@ -103,6 +107,8 @@ public sealed class DrillRun(
                 await tunnel.DisposeAsync().ConfigureAwait(false);
             }
         }
+
+        DrillPsql? Psql(DrillWay way) => login is null ? null : new DrillPsql(login, way, group, proxy.Host.Name);
     }
 
     private async Task<DrillReport> MeasureAsync(

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using Npgsql;
@@ -9,7 +10,13 @@ namespace KeyBuzz.Reconciler.PostgresHa.Drill;
 /// <param name="topology">The cluster.</param>
 /// <param name="login">How to log in where the leader is reached.</param>
 /// <param name="time">The clock.</param>
-internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectionStringBuilder> login, TimeProvider time)
+/// <param name="psql">Where each statement is a login by psql in place of that; null elsewhere.</param>
+internal sealed class DrillTable(
+    PostgresTopology topology,
+    Func<NpgsqlConnectionStringBuilder> login,
+    TimeProvider time,
+    DrillPsql? psql = null
+)
 {
     /// <summary>The table, with its schema.</summary>
     public const string Name = DrillRun.Schema + ".rows";
@@ -29,12 +36,12 @@ internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectio
         try
         {
             var owner = await QueryAsync(
-                    $"SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace WHERE nspname = '{DrillRun.Schema}'",
-                    row => row.GetString(0),
+                    $"SELECT nspname::text, coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace "
+                        + $"WHERE nspname = '{DrillRun.Schema}'",
                     cancellationToken
                 )
                 .ConfigureAwait(false);
-            if (owner is [var mark] && mark != Mark)
+            if (owner is [[_, var mark]] && mark != Mark)
             {
                 throw new DiagnosticException(
                     Diagnostic.Error(
@@ -73,17 +80,19 @@ internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectio
         CancellationToken cancellationToken
     )
     {
-        var rows = new List<(string Way, long Number)>();
+        var rows = new List<string[]>();
         return await TryAsync(
-                async token =>
-                    rows = await QueryAsync($"SELECT way, number FROM {Name}", row => (row.GetString(0), row.GetInt64(1)), token)
-                        .ConfigureAwait(false),
+                async token => rows = await QueryAsync($"SELECT way, number::text FROM {Name}", token).ConfigureAwait(false),
                 patience,
                 cancellationToken
             )
             .ConfigureAwait(false)
-            ? rows.GroupBy(row => row.Way)
-                .ToImmutableDictionary(way => way.Key, way => way.Select(row => row.Number).ToImmutableHashSet(), StringComparer.Ordinal)
+            ? rows.GroupBy(row => row[0])
+                .ToImmutableDictionary(
+                    way => way.Key,
+                    way => way.Select(row => long.Parse(row[1], CultureInfo.InvariantCulture)).ToImmutableHashSet(),
+                    StringComparer.Ordinal
+                )
             : null;
     }
 
@@ -123,22 +132,34 @@ internal sealed class DrillTable(PostgresTopology topology, Func<NpgsqlConnectio
 
     private async Task ExecuteAsync(string sql, CancellationToken cancellationToken)
     {
+        if (psql is not null)
+        {
+            await psql.RunAsync($"SET lock_timeout = '5s'; {sql}", cancellationToken).ConfigureAwait(false);
+            return;
+        }
+
         await using var source = Source();
         await using var connection = await source.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
         await using var command = new NpgsqlCommand($"SET lock_timeout = '5s'; {sql}", connection);
         await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
     }
 
-    private async Task<List<T>> QueryAsync<T>(string sql, Func<NpgsqlDataReader, T> row, CancellationToken cancellationToken)
+    // Two columns of text.
+    private async Task<List<string[]>> QueryAsync(string sql, CancellationToken cancellationToken)
     {
+        if (psql is not null)
+        {
+            return DrillPsql.Rows(await psql.RunAsync(sql, cancellationToken).ConfigureAwait(false));
+        }
+
         await using var source = Source();
         await using var connection = await source.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
         await using var command = new NpgsqlCommand(sql, connection);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
-        List<T> rows = [];
+        List<string[]> rows = [];
         while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
         {
-            rows.Add(row(reader));
+            rows.Add([reader.GetString(0), reader.GetString(1)]);
         }
 
         return rows;

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using Npgsql;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Drill;
@@ -9,10 +10,21 @@ namespace KeyBuzz.Reconciler.PostgresHa.Drill;
 /// <param name="login">How it logs in there; asked for each connection, since a password may change meanwhile.</param>
 /// <param name="clock">How long the drill has been running.</param>
 /// <param name="time">The clock of its pace and deadlines.</param>
-internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuilder> login, Func<TimeSpan> clock, TimeProvider time)
+/// <param name="psql">Where each write is a login by psql in place of that; null elsewhere.</param>
+internal sealed class DrillWriter(
+    DrillWay way,
+    Func<NpgsqlConnectionStringBuilder> login,
+    Func<TimeSpan> clock,
+    TimeProvider time,
+    DrillPsql? psql = null
+)
 {
     /// <summary>How long it gives a login, and a write.</summary>
     public const int DeadlineSeconds = 2;
+
+    private const string Insert = $"INSERT INTO {DrillTable.Name} (way, number)";
+    private const string Returning =
+        "RETURNING host(inet_server_addr()), ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint";
 
     private static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(DeadlineSeconds);
     private static readonly TimeSpan s_pace = TimeSpan.FromMilliseconds(50);
@@ -71,7 +83,7 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
             {
                 try
                 {
-                    session ??= await Session.OpenAsync(login(), time).ConfigureAwait(false);
+                    session ??= psql is null ? await Session.OpenAsync(login(), time).ConfigureAwait(false) : null;
                     await WriteAsync(session, number++).ConfigureAwait(false);
                 }
                 catch (Exception exception) when (DrillTable.IsSqlFailure(exception) || exception is OperationCanceledException)
@@ -104,13 +116,26 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
         }
     }
 
-    private async Task WriteAsync(Session session, long number)
+    private async Task WriteAsync(Session? session, long number)
     {
         var sent = clock();
         (string Server, long Timeline)? by = null;
+        var warned = false;
         try
         {
-            by = await session.InsertAsync(way.Name, number).WaitAsync(s_deadline, time).ConfigureAwait(false);
+            if (session is not null)
+            {
+                by = await session.InsertAsync(way.Name, number).WaitAsync(s_deadline, time).ConfigureAwait(false);
+                warned = session.Warned;
+            }
+            else
+            {
+                var sql = string.Create(CultureInfo.InvariantCulture, $"{Insert} VALUES ('{way.Name}', {number}) {Returning}");
+                var lines = await psql!.RunAsync(sql, CancellationToken.None).WaitAsync(s_deadline, time).ConfigureAwait(false);
+                var row = DrillPsql.Rows(lines)[0];
+                by = (row[0], long.Parse(row[1], CultureInfo.InvariantCulture));
+                warned = DrillPsql.Warns(lines);
+            }
         }
         finally
         {
@@ -119,7 +144,7 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
             lock (_gate)
             {
                 _attempts.Add(
-                    by is { } one && !session.Warned
+                    by is { } one && !warned
                         ? new WriteAttempt(number, sent, answered, one.Server) { Timeline = one.Timeline }
                         : new WriteAttempt(number, sent, null, null)
                 );
@@ -162,11 +187,7 @@ internal sealed class DrillWriter(DrillWay way, Func<NpgsqlConnectionStringBuild
         public async Task<(string Server, long Timeline)> InsertAsync(string name, long number)
         {
             Warned = false;
-            await using var command = new NpgsqlCommand(
-                $"INSERT INTO {DrillTable.Name} (way, number) VALUES ($1, $2) RETURNING host(inet_server_addr()), "
-                    + $"('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint",
-                _connection
-            );
+            await using var command = new NpgsqlCommand($"{Insert} VALUES ($1, $2) {Returning}", _connection);
             command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = name });
             command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = number });
             await using var reader = await command.ExecuteReaderAsync().ConfigureAwait(false);

@@ -137,7 +137,8 @@ internal static class ExporterFiles
             "--pgBouncer.pid-file=",
             "--log.level=warn",
             $"--pgBouncer.connectionString=postgres://{topology.PoolerStatistics.Name}@"
-                + $"{ConfigText.Endpoint(proxy.Address, topology.PgBouncer.Port)}/pgbouncer?sslmode=disable&connect_timeout=5",
+                + $"{ConfigText.Endpoint(proxy.Address, topology.PgBouncer.Port)}/pgbouncer"
+                + $"?sslmode={(topology.Tls is null ? "disable" : "require")}&connect_timeout=5",
         ]);
 
     /// <summary>The command of the host's exporter.</summary>

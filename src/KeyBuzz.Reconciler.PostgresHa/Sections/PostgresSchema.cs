@@ -245,9 +245,9 @@ internal static class PostgresSchema
 
     /// <summary>The keys of <c>tls</c>.</summary>
     public static readonly SectionSchema Tls = new([
-        Word("mode", "off, or offered: clients that ask for TLS get it.", TlsSection.OfferedMode) with
+        Word("mode", "off; offered: clients that ask for TLS get it; required: others are refused.", TlsSection.OfferedMode) with
         {
-            Choices = [TlsSection.OffMode, TlsSection.OfferedMode],
+            Choices = [TlsSection.OffMode, TlsSection.OfferedMode, TlsSection.RequiredMode],
         },
         Word("hops", "Whether the cluster's own parts use TLS where it is offered, or refuse and verify.", "preferred") with
         {
@@ -533,7 +533,7 @@ internal static class PostgresSchema
         {
             Example = "[10.0.0.0/16]",
         },
-        Word(TlsSection.Key, "TLS of PostgreSQL and PgBouncer: off, offered, or a map.", TlsSection.OffMode) with
+        Word(TlsSection.Key, "TLS of PostgreSQL and PgBouncer: off, offered, required, or a map.", TlsSection.OffMode) with
         {
             Or = [ValueForm.Section],
             Section = Tls,

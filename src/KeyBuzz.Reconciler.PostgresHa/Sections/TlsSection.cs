@@ -9,10 +9,12 @@ namespace KeyBuzz.Reconciler.PostgresHa.Sections;
 internal sealed class TlsSection(SectionReader section, BlueprintContext context)
 {
     public const string Key = "tls";
+    public const string HopsKey = "hops";
     public const string AuthorityKey = "authority";
     public const string TrustKey = "also_trust";
     public const string OffMode = "off";
     public const string OfferedMode = "offered";
+    public const string RequiredMode = "required";
 
     private static readonly TimeSpan s_leastValidity = TimeSpan.FromMinutes(1);
 
@@ -27,7 +29,8 @@ internal sealed class TlsSection(SectionReader section, BlueprintContext context
         var own = section.Find(Key) is YamlMapping map
             ? new SectionReader(map, $"'{Key}'", context.Findings).Allow(PostgresSchema.Tls)
             : new SectionReader(new YamlMapping(section.Place(Key), []), $"'{Key}'", context.Findings);
-        var isOffered = section.Find(Key) is YamlMapping ? Mode(own, "mode") : Mode(section, Key);
+        var mode = section.Find(Key) is YamlMapping ? Mode(own, "mode") : Mode(section, Key);
+        var isRequired = mode == RequiredMode;
         var validity = own.Duration("validity", TimeSpan.FromDays(90), s_leastValidity);
         var renewBefore = own.Duration("renew_before", validity / 3, TimeSpan.FromSeconds(1));
         if (renewBefore >= validity)
@@ -40,31 +43,42 @@ internal sealed class TlsSection(SectionReader section, BlueprintContext context
             );
         }
 
-        var hops = own.Choice("hops", false, ("preferred", false), ("required", true));
-        if (!isOffered)
+        var hops = own.Choice(HopsKey, isRequired, ("preferred", false), ("required", true));
+        if (isRequired && !hops)
+        {
+            own.Error(
+                $"'{HopsKey}' cannot be 'preferred' where clients are required to use TLS",
+                own.Place(HopsKey),
+                "the cluster's own connections would be refused",
+                $"remove '{HopsKey}', or write mode: {OfferedMode}"
+            );
+        }
+
+        if (mode == OffMode)
         {
             context.Findings.Warning(
                 "PostgreSQL and PgBouncer have no TLS",
                 section.Place(Key),
                 "who reads the network between clients and servers reads the data",
-                "write tls: offered"
+                $"write tls: {OfferedMode}"
             );
             return null;
         }
 
-        return WithAuthority(own, new TlsSettings(hops, validity, renewBefore, SecretText.Plain(""), ""));
+        return WithAuthority(own, new TlsSettings(hops, validity, renewBefore, SecretText.Plain(""), "") { ClientsRequired = isRequired });
     }
 
     /// <summary>Whether the section needs the authority that kbr makes.</summary>
     public static bool NeedsOwnAuthority(SectionReader section) =>
         section.Find(Key) switch
         {
-            YamlScalar { Value: OfferedMode } => true,
+            YamlScalar { Value: OfferedMode or RequiredMode } => true,
             YamlMapping map => map.Find("mode") is not YamlScalar { Value: OffMode } && map.Find(AuthorityKey) is null,
             _ => false,
         };
 
-    private static bool Mode(SectionReader own, string key) => own.Choice(key, true, (OffMode, false), (OfferedMode, true));
+    private static string Mode(SectionReader own, string key) =>
+        own.Choice(key, OfferedMode, (OffMode, OffMode), (OfferedMode, OfferedMode), (RequiredMode, RequiredMode));
 
     private TlsSettings WithAuthority(SectionReader own, TlsSettings settings)
     {

@@ -1,5 +1,6 @@
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Drill;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
 using Npgsql;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
@@ -72,6 +73,11 @@ public static class SqlEndpointProbe
 
             try
             {
+                if (ApplicationLogin.WithTls(topology) is { } login)
+                {
+                    return await WithTlsAsync(way, login, connection.Reader, cancellationToken).ConfigureAwait(false);
+                }
+
                 await using var tunnel = await connection.OpenTunnelAsync(way.Address, way.Port, cancellationToken).ConfigureAwait(false);
                 var answer = await AskAsync(topology, tunnel.Port, cancellationToken).ConfigureAwait(false);
                 return new EndpointAnswer(way.Proxy.Name, way.Way, answer, "", Measured: true);
@@ -91,6 +97,33 @@ public static class SqlEndpointProbe
                 );
             }
         }
+    }
+
+    // The answer of a proxy whose PgBouncer does not run is that of its Docker Engine.
+    private static async Task<EndpointAnswer> WithTlsAsync(
+        (Host Proxy, string Way, string Address, int Port, string? Entry) way,
+        TlsLogin login,
+        IHostReader reader,
+        CancellationToken cancellationToken
+    )
+    {
+        var read = new TlsLoginRead(login, way.Address, way.Port);
+        var answer = (await reader.ReadAsync([read], cancellationToken).ConfigureAwait(false)).Get(read);
+        return TlsLoginRead.Values(answer) is { } values
+            ? new EndpointAnswer(
+                way.Proxy.Name,
+                way.Way,
+                new ServerAnswer(values[0] == "true", values[1] == "on", values[2], values[3]),
+                "",
+                Measured: true
+            )
+            : new EndpointAnswer(
+                way.Proxy.Name,
+                way.Way,
+                null,
+                answer.Output.Trim(),
+                Measured: !answer.Output.Contains("from daemon", StringComparison.Ordinal)
+            );
     }
 
     // From a proxy: its own services, and what applications connect to. Without an address in front that is HAProxy's two ports.
@@ -129,9 +162,7 @@ public static class SqlEndpointProbe
         await using var source = new NpgsqlSlimDataSourceBuilder(settings.ConnectionString).Build();
         await using var connection = await source.OpenConnectionAsync(cancellationToken).ConfigureAwait(false);
         await using var command = connection.CreateCommand();
-        command.CommandText =
-            "SELECT pg_is_in_recovery()::text, current_setting('transaction_read_only'), "
-            + "coalesce(host(inet_server_addr()), ''), coalesce(host(inet_client_addr()), '')";
+        command.CommandText = TlsLoginRead.Query;
         await using var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
         await reader.ReadAsync(cancellationToken).ConfigureAwait(false);
         return new ServerAnswer(reader.GetString(0) == "true", reader.GetString(1) == "on", reader.GetString(2), reader.GetString(3));

@@ -3,6 +3,9 @@ using System.Net.Sockets;
 using System.Text;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Status;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.SqlProxies;
+using KeyBuzz.Reconciler.Tests.Providers;
 
 namespace KeyBuzz.Reconciler.Tests.PostgresHa;
 
@@ -39,6 +42,48 @@ internal sealed class SqlEndpointProbeTests : BlueprintFixture
         }
 
         Assert.That(troubles, Has.Count.GreaterThan(3), "the answers were broken in different ways");
+    }
+
+    [Test]
+    public async Task Where_TLS_is_required_psql_beside_PgBouncer_logs_in_and_a_stopped_one_measures_nothing()
+    {
+        var topology = Topology(With("tls: required"))!;
+        var proxy = topology.Proxies[0];
+        var reader = new Psql(read =>
+            read.Port == topology.PgBouncer.Port ? new ToolAnswer(2, "psql: error: FATAL: no such user\n")
+            : read.Port == topology.Haproxy.Port && read.Address == proxy.Address
+                ? new ToolAnswer(1, "Error response from daemon: container 0a1b is not running\n")
+            : new ToolAnswer(0, "true\ton\t10.0.0.120\t10.0.0.11\n")
+        );
+
+        var answers = await SqlEndpointProbe.ProbeAsync(topology, proxy, new Through(proxy, 0) { Psql = reader }, CancellationToken.None);
+
+        Assert.That(
+            answers.Select(answer => $"{answer.Way} {answer.Measured} {answer.Trouble}{answer.Answer}"),
+            Is.EqualTo(
+                new[]
+                {
+                    $"HAProxy 10.0.0.11:{topology.Haproxy.Port} False Error response from daemon: container 0a1b is not running",
+                    $"PgBouncer 10.0.0.11:{topology.PgBouncer.Port} True psql: error: FATAL: no such user",
+                    $"load balancer 10.0.0.10:5432 True {new ServerAnswer(true, true, "10.0.0.120", "10.0.0.11")}",
+                    $"load balancer 10.0.0.10:6432 True {new ServerAnswer(true, true, "10.0.0.120", "10.0.0.11")}",
+                }
+            )
+        );
+        Assert.That(reader.Asked, Has.Count.EqualTo(4).And.All.Matches<TlsLoginRead>(read => read!.Login.User == "kb_app"));
+    }
+
+    private sealed class Psql(Func<TlsLoginRead, ToolAnswer> answer) : IHostReader
+    {
+        public List<TlsLoginRead> Asked { get; } = [];
+
+        public int ScriptCount => Asked.Count;
+
+        public Task<Snapshot> ReadAsync(IReadOnlyCollection<Read> reads, CancellationToken cancellationToken)
+        {
+            Asked.AddRange(reads.Cast<TlsLoginRead>());
+            return Task.FromResult(ProviderBench.Snapshot([.. reads.Select(read => (read, (object?)answer((TlsLoginRead)read)))]));
+        }
     }
 
     // What a server says to a login and to the question: authentication, key, ready; parsed, bound, one row of four columns, complete,
@@ -105,7 +150,9 @@ internal sealed class SqlEndpointProbeTests : BlueprintFixture
     {
         public Host Host => host;
 
-        public IHostReader Reader => throw new NotSupportedException();
+        public IHostReader? Psql { get; init; }
+
+        public IHostReader Reader => Psql ?? throw new NotSupportedException();
 
         public Task<IHostWriter> OpenWriterAsync(LockHolder holder, int parallelism, CancellationToken cancellationToken) =>
             throw new NotSupportedException();

@@ -109,6 +109,55 @@ internal sealed class TlsTests : BlueprintFixture
         });
     }
 
+    [TestCase("required")]
+    [TestCase("{ mode: required }")]
+    public void Required_clients_are_refused_without_TLS_by_both_servers_and_kbr_logs_in_with_it(string tls)
+    {
+        var yaml = With($"tls: {tls}", "networks: [10.9.0.0/16]");
+        var patroni = Content(yaml, "config_file.patroni@db-slave-01");
+        var pgbouncer = Content(yaml, "config_file.pgbouncer@haproxy-01");
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(patroni, Does.Contain("- 'hostssl all all 10.0.0.11/32 scram-sha-256'"));
+            Assert.That(patroni, Does.Contain("- 'hostssl all all 10.9.0.0/16 scram-sha-256'"));
+            Assert.That(
+                patroni.Split('\n').Where(line => line.Contains("- 'host ", StringComparison.Ordinal)),
+                Has.All.Matches<string>(line =>
+                    line!.Contains(" 127.0.0.1/32 ", StringComparison.Ordinal) || line.Contains(" reject", StringComparison.Ordinal)
+                ),
+                "without TLS only on loopback, where kbr and the exporter log in"
+            );
+            Assert.That(patroni.Split("      sslmode: verify-full\n"), Has.Length.EqualTo(3), "the hops are required, too");
+            Assert.That(pgbouncer, Does.Contain("\nclient_tls_sslmode = require\nclient_tls_cert_file = /etc/pgbouncer/server.pem\n"));
+            Assert.That(
+                pgbouncer,
+                Does.Contain("\n; Clients without TLS are refused at their next login;"),
+                "the plan of the change says so"
+            );
+            Assert.That(pgbouncer, Does.Contain("\nserver_tls_sslmode = verify-full\n"));
+        });
+        var policy = Load(yaml).Policies.Single(one => one.Spec.Has("pgbouncer_port")).Spec;
+        Assert.That((policy.String("authority_file"), policy.Boolean("requires_tls")), Is.EqualTo(("/etc/pgbouncer/ca.crt", true)));
+        policy = Load(With("tls: offered")).Policies.Single(one => one.Spec.Has("pgbouncer_port")).Spec;
+        Assert.That((policy.String("authority_file"), policy.Boolean("requires_tls")), Is.EqualTo(("/etc/pgbouncer/ca.crt", false)));
+        Assert.That(Load(Minimal).Policies.Single(one => one.Spec.Has("pgbouncer_port")).Spec.Has("authority_file"), Is.False);
+    }
+
+    [Test]
+    public void Each_mode_says_what_it_leaves_open()
+    {
+        Assert.That(Open("tls: offered"), Has.One.Contains("(tls: { hops: required } verifies it)"));
+        Assert.That(Open("tls: { hops: required }"), Has.One.Contains("(tls: required refuses them)"));
+        Assert.That(Open("tls: required"), Has.None.Contains("tls"));
+
+        string[] Open(string tls) => [.. OpenAccess.Of(Topology(With(tls)))];
+    }
+
+    [TestCase("tls: required", "", false)]
+    [TestCase("tls: required", "  parameters:\n    ssl: 'on'\n", true)]
+    [TestCase("tls: required", null, true)]
+    [TestCase("tls: offered", "      sslrootcert: '/etc/patroni/ca.crt'\n  - 'hostssl all all 10.0.0.11/32 scram-sha-256'\n", true)]
     [TestCase("tls: { hops: required }", "", false)]
     [TestCase("tls: { hops: required }", "  parameters:\n    ssl: 'on'\n", true)]
     [TestCase("tls: { hops: required }", null, true)]
@@ -247,6 +296,7 @@ internal sealed class TlsTests : BlueprintFixture
     }
 
     [TestCase("tls: requird", "'tls' cannot be 'requird'")]
+    [TestCase("tls: { mode: required, hops: preferred }", "'hops' cannot be 'preferred' where clients are required to use TLS")]
     [TestCase("tls: { mode: on }", "'mode' cannot be 'on'")]
     [TestCase("tls: { validity: 10s }", "'validity' must be a time")]
     [TestCase("tls: { validity: 1h, renew_before: 1h }", "'renew_before' is not shorter than 'validity'")]

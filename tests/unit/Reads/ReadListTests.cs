@@ -49,6 +49,7 @@ public sealed class ReadListTests
                     "ServicesRead",
                     "SqlRead",
                     "StatRead",
+                    "TlsLoginRead",
                     "TlsRead",
                     "UnitRead",
                 }

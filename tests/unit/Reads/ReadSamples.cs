@@ -10,6 +10,7 @@ using KeyBuzz.Reconciler.Providers.PostgreSql;
 using KeyBuzz.Reconciler.Providers.SqlProxies;
 using KeyBuzz.Reconciler.Providers.Supervision;
 using KeyBuzz.Reconciler.Records;
+using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Tests.Reads;
 
@@ -184,6 +185,15 @@ internal static class ReadSamples
         )
         {
             Nothing = """{"Protocol":"","Cipher":"","Certificate":""}""",
+        },
+        new(
+            new TlsLoginRead(new TlsLogin("pgbouncer", "/ca.crt", "kb_app", SecretText.Plain("pass"), "app"), "10.0.0.11", 6432),
+            "_pw'\npass\n",
+            "false\toff\t10.0.0.1\t10.0.0.2\n@l0 0",
+            """{"ExitCode":0,"Output":"false\toff\t10.0.0.1\t10.0.0.2\n"}"""
+        )
+        {
+            Nothing = """{"ExitCode":-1,"Output":""}""",
         },
         new(
             new SqlRead("patroni", "kb_admin", "app", 5432, "SELECT 1 AS n"),
