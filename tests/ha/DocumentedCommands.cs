@@ -120,6 +120,7 @@ internal static partial class DocumentedCommands
         ("eng/package.sh", Suites, "eng/package.sh && eng/package-test.sh"),
         ("eng/package-test.sh", Suites, "eng/package.sh && eng/package-test.sh"),
         ("eng/publish.sh", Suites, "eng/publish.sh"),
+        ("eng/stack-trace.sh kbr_0.1.0_linux-x64.dbg.gz < report.txt", Package, "eng/stack-trace.sh"),
         ("dotnet build KeyBuzz.Reconciler.sln -c Release", Suites, "dotnet build KeyBuzz.Reconciler.sln -c Release"),
         ("dotnet tool restore", Suites, "CONTRIBUTING.md"),
         ("dotnet csharpier format .", Suites, "CONTRIBUTING.md"),
