@@ -99,8 +99,11 @@ runs "$work/local/bin/kbr"
 gunzip -c "$packages/kbr_${version}_linux-x64.dbg.gz" >"$work/kbr.dbg"
 address=$(nm "$work/kbr.dbg" | sed -n 's/^0*\([0-9a-f]*\) [tT] .*CommandContext__RefuseForeign$/\1/p')
 [[ $address ]] || failed "the symbols have no CommandContext.RefuseForeign"
-output=$(printf '%s\n' 'Error: internal error: x' "   at kbr!<BaseAddress>+0x$address" '  and more' | eng/stack-trace.sh "$packages/kbr_${version}_linux-x64.dbg.gz") || failed "eng/stack-trace.sh: $output"
-[[ $output == *$'x\n   at '*CommandContext__RefuseForeign*/CommandContext.cs:[0-9]*$'\n  and more' ]] || failed "eng/stack-trace.sh: $output"
+output=$(printf '%s\n' 'Error: internal error: x' "   at kbr!<BaseAddress>+0x$address" '  and more' \
+    | eng/stack-trace.sh "$packages/kbr_${version}_linux-x64.dbg.gz") \
+    || failed "eng/stack-trace.sh: $output"
+[[ $output == *$'x\n   at '*CommandContext__RefuseForeign*/CommandContext.cs:[0-9]*$'\n  and more' ]] \
+    || failed "eng/stack-trace.sh: $output"
 
 # The image has everything the program loads: it runs in it alone, as the image's user.
 mkdir -p "$work/image" "$work/layer"
