@@ -15,6 +15,9 @@ internal sealed class ConfigChange
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
 
+    // Longer than a loop of Patroni's usually takes.
+    private static readonly TimeSpan s_reload = TimeSpan.FromSeconds(10);
+
     // Patroni's values of these when none is stored (CMDLINE_OPTIONS of 4.0.7): all but the last on PostgreSQL's command line.
     private static readonly FrozenDictionary<string, string> s_patronis = new Dictionary<string, string>(StringComparer.Ordinal)
     {
@@ -312,6 +315,7 @@ internal sealed class ConfigChange
         CancellationToken cancellationToken
     )
     {
+        var asked = _group.Time.GetTimestamp();
         var last = await Poll.UntilAsync(
                 LookAsync,
                 look => look.IsSettled,
@@ -352,7 +356,33 @@ internal sealed class ConfigChange
                 .Select(pair => pair.Key)
                 .ToList();
             var left = values.Where(pair => pair.Value is null && waiting.IsEmpty && view.Left(pair.Key) is not null).ToList();
+            // Patroni never looks again at a value that was stored while it started its PostgreSQL (4.0.7), nor at a line that somebody took
+            // out of postgresql.conf.
+            if (open.Count > 0 && _group.Time.GetElapsedTime(asked) > s_reload)
+            {
+                asked = _group.Time.GetTimestamp();
+                foreach (var member in view.Without(open))
+                {
+                    await ReloadAsync(member, cancellationToken).ConfigureAwait(false);
+                }
+            }
+
             return new Settling(view, waiting, open, leaving, [.. left.Select(pair => pair.Key)]);
+        }
+    }
+
+    // Patroni compares all of its settings with PostgreSQL's then.
+    private async Task ReloadAsync(string member, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await new PatroniRest(_group, _connection)
+                .SendAsync(member, "POST", "/reload", "{}"u8.ToArray(), TimeSpan.FromSeconds(20), cancellationToken)
+                .ConfigureAwait(false);
+        }
+        catch (TransientFailureException)
+        {
+            // It is asked again, as long as it lacks the value.
         }
     }
 

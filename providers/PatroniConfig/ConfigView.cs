@@ -159,6 +159,14 @@ internal sealed record ConfigView(
                 ),
             ];
 
+    /// <summary>The members that lack one of these values without awaiting a restart.</summary>
+    public IEnumerable<string> Without(IReadOnlyCollection<KeyValuePair<string, string?>> values) =>
+        Members
+            .Where(member =>
+                values.Any(pair => DynamicSettings.ParameterOf(pair.Key) is { } name && Deviation(member, name, pair.Value!) is not null)
+            )
+            .Select(member => member.Name);
+
     /// <summary>Where an ALTER SYSTEM stands in the way of a key: the members, and the parameter.</summary>
     public IReadOnlyList<(string Member, string Parameter)> Overridden(string key, string wanted) =>
         key == PatroniHealth.SynchronousKey

@@ -472,6 +472,27 @@ internal sealed class RealClusterTests
         _bench.Sql(replica, "ALTER SYSTEM RESET maintenance_work_mem");
     }
 
+    // As one is that was stored while Patroni started the member's PostgreSQL: Patroni takes it for set.
+    [Test]
+    public async Task A_stored_value_that_a_members_file_lacks_is_brought_there()
+    {
+        const string key = "postgresql.parameters.hash_mem_multiplier";
+        var config = Config((key, "3.0"));
+        await ChangeAsync(_configs, config, ResourceOperation.Update, key);
+        var leader = await _bench.LeaderAsync();
+        var replica = _bench.Members.First(member => member.Name != leader).Name;
+        var file = _bench.Sql(replica, "SHOW config_file");
+        ProviderBench.Output($"docker exec {_bench.MachineOf(replica)} sed -i /^hash_mem_multiplier/d {file}");
+        _bench.Sql(replica, "SELECT pg_reload_conf()");
+        var lacking = await PresentAsync(_configs, config);
+        Assert.That(lacking.Attributes[key].Value, Is.EqualTo($"2 on {replica} (default)"));
+
+        await ChangeAsync(_configs, config, ResourceOperation.Update, key);
+
+        Assert.That(Differing(_configs, config, await AttributesAsync(_configs, config)), Is.Empty);
+        await ChangeAsync(_configs, Config(), ResourceOperation.Update, key);
+    }
+
     [Test]
     public async Task A_value_that_needs_a_restart_restarts_the_members_in_turn_up_and_down()
     {
