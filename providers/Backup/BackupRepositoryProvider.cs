@@ -215,9 +215,15 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
             .ConfigureAwait(false);
         if (result.ExitCode != 0)
         {
+            var (fault, reason) = (tool.FaultOf(result.Output), tool.Reason(result.Output));
             throw new ChangeFailedException(
-                $"{leader}: {tool.Name} could not prepare {string.Join(" and ", spec.Repositories)}: {tool.Reason(result.Output)}. "
-                    + "Check address, bucket, credentials and cipher key; a repository that holds another cluster needs another 'path'"
+                $"{leader}: {tool.Name} could not prepare {string.Join(" and ", spec.Repositories)}: "
+                    + (
+                        fault.Remedy() is null
+                            ? $"{reason}. Check address, bucket, credentials and cipher key; a repository that holds another cluster needs "
+                                + "another 'path'"
+                            : fault.WithRemedy(reason)
+                    )
             );
         }
 

@@ -27,7 +27,7 @@ public enum RepositoryFault
     /// <summary>It was prepared for another database.</summary>
     OtherDatabase,
 
-    /// <summary>The members' user may not write there.</summary>
+    /// <summary>The members' user may not read or write there.</summary>
     NotWritable,
 
     /// <summary>It is full.</summary>
@@ -51,7 +51,9 @@ public static class RepositoryFaults
             RepositoryFault.NotPrepared => "kbr apply prepares it",
             RepositoryFault.OtherCipher => "the cipher key in the credentials file must be the one that it was made with",
             RepositoryFault.OtherDatabase => "another cluster's needs another 'path'",
-            RepositoryFault.NotWritable => "the directory must belong to the user of PostgreSQL in the container: chown it on its server",
+            RepositoryFault.NotWritable =>
+                "the directory must belong to the user that writes there, PostgreSQL's in the container or that of SFTP: chown it on its "
+                    + "server",
             RepositoryFault.Full => "it is full: free or add room there, or lower 'retention'",
             RepositoryFault.ServerError => "the log of its server has the reason; a full disk is a usual one",
             _ => null,

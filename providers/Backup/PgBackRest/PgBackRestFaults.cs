@@ -11,8 +11,21 @@ internal static partial class PgBackRestFaults
         (RepositoryFault.Untrusted, ["unable to verify certificate", "certificate verify failed", "unable to find hostname"]),
         (RepositoryFault.OtherCipher, ["key/value found outside of section", "cipher header invalid", "CryptoError", "unable to flush"]),
         (RepositoryFault.OtherDatabase, ["ArchiveMismatchError", "[044]", "do not match stanza version", "do not match the database"]),
-        (RepositoryFault.Full, ["StorageFull", "QuotaExceeded", "507 (", "[507]", "No space left on device", "Disk quota exceeded"]),
-        (RepositoryFault.NotWritable, []),
+        (
+            RepositoryFault.Full,
+            [
+                "StorageFull",
+                "QuotaExceeded",
+                "507 (",
+                "[507]",
+                "No space left on device",
+                "Disk quota exceeded",
+                "] no space on",
+                "] quota exceeded",
+            ]
+        ),
+        // By SFTP; a shared directory's are told by their path.
+        (RepositoryFault.NotWritable, ["] permission denied", "] write protect"]),
         (RepositoryFault.PlaceMissing, ["NoSuchBucket", "404 (Not Found)"]),
         (RepositoryFault.Refused, ["403 (Forbidden)", "401 (", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"]),
         (RepositoryFault.ServerError, ["[500]", "[502]", "[503]", "[504]", "500 (", "503 (", "ServiceError"]),
@@ -44,7 +57,10 @@ internal static partial class PgBackRestFaults
             .FirstOrDefault();
     }
 
-    // Every file of a repository is in its folders archive and backup. A file that is denied elsewhere is the member's own: a key, a lock.
-    [GeneratedRegex("'[^']*/(archive|backup)(/[^']*)?'[^\n]*: \\[(13|30)\\] (Permission denied|Read-only file system)")]
+    // Every file of a repository is in its folders archive and backup; a directory may also be the one that they are in. A file that is
+    // denied elsewhere is the member's own: a key, a lock.
+    [GeneratedRegex(
+        "('[^']*/(archive|backup)(/[^']*)?'|path(/file)? '(?!/(tmp|etc)/)[^']*')[^\n]*: \\[(13|30)\\] (Permission denied|Read-only file system)"
+    )]
     private static partial Regex Denied();
 }

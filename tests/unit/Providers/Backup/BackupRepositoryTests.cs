@@ -119,20 +119,26 @@ internal sealed class BackupRepositoryTests
         );
     }
 
-    [Test]
-    public void A_refusal_has_the_tools_reason_and_what_to_do()
+    [TestCase(
+        "[028]: backup and archive info files exist but do not match the database",
+        "[028]: backup and archive info files exist but do not match the database (another cluster's needs another 'path')"
+    )]
+    // What pgBackRest 2.55.1 said where the top directory of a repository was missing in a directory of root's.
+    [TestCase(
+        "[047]: unable to create path '/mnt/b/pg': [13] Permission denied",
+        "[047]: unable to create path '/mnt/b/pg': [13] Permission denied (the directory must belong to the user that writes there, "
+            + "PostgreSQL's in the container or that of SFTP: chown it on its server)"
+    )]
+    [TestCase(
+        "[025]: x",
+        "[025]: x. Check address, bucket, credentials and cipher key; a repository that holds another cluster needs another 'path'"
+    )]
+    public void A_refusal_has_the_tools_reason_and_what_to_do(string said, string shown)
     {
-        var group = new Group(
-            new ScriptResult(28, "WARN: a\nERROR: [028]: backup and archive info files exist but do not match the database\n", "")
-        );
+        var group = new Group(new ScriptResult(28, $"WARN: a\nERROR: {said}\n", ""));
         Assert.That(
             async () => await _provider.ChangeAsync(Change(ResourceOperation.Update), group, CancellationToken.None),
-            Throws
-                .InstanceOf<ChangeFailedException>()
-                .With.Message.EqualTo(
-                    $"db-1: pgBackRest could not prepare {Place}: [028]: backup and archive info files exist but do not match the database. "
-                        + "Check address, bucket, credentials and cipher key; a repository that holds another cluster needs another 'path'"
-                )
+            Throws.InstanceOf<ChangeFailedException>().With.Message.EqualTo($"db-1: pgBackRest could not prepare {Place}: {shown}")
         );
     }
 
@@ -150,7 +156,7 @@ internal sealed class BackupRepositoryTests
             async () => await _provider.ChangeAsync(Change(ResourceOperation.Create), group, CancellationToken.None),
             Throws
                 .InstanceOf<ChangeFailedException>()
-                .With.Message.Contains("[029]: unable to load info file 'a': FormatError: cipher header invalid. Check address, bucket")
+                .With.Message.Contains("[029]: unable to load info file 'a': FormatError: cipher header invalid (the cipher key")
         );
     }
 

@@ -215,6 +215,13 @@ internal sealed class PgBackRestTests
         "[FileOpenError] unable to open file '/mnt/b/pg/archive/pg/17-1/x.zst' for write: [30] Read-only file system",
         RepositoryFault.NotWritable
     )]
+    [TestCase("[PathCreateError] unable to create path '/mnt/b/pg': [13] Permission denied", RepositoryFault.NotWritable)]
+    [TestCase("[041]: unable to list file info for path '/mnt/b/pg': [13] Permission denied", RepositoryFault.NotWritable)]
+    [TestCase("[041]: unable to get info for path/file '/mnt/b/pg': [13] Permission denied", RepositoryFault.NotWritable)]
+    [TestCase("[047]: unable to create path '/mnt/b': [30] Read-only file system", RepositoryFault.NotWritable)]
+    [TestCase("[041]: unable to open path '/srv/b': libssh2 error [-31]: sftp error [3] permission denied", RepositoryFault.NotWritable)]
+    [TestCase("[041]: unable to write '/srv/b/x': libssh2 error [-31]: sftp errno [14] no space on filesystem", RepositoryFault.Full)]
+    [TestCase("[047]: unable to get info for path/file '/etc/patroni/backup-key-1': [13] Permission denied", RepositoryFault.Other)]
     [TestCase("[041]: unable to open file '/etc/patroni/backup-key-1' for read: [13] Permission denied", RepositoryFault.Other)]
     [TestCase("[047]: unable to create path '/tmp/pgbackrest': [13] Permission denied", RepositoryFault.Other)]
     [TestCase("[041]: unable to open file '/data/pgdata/pg_wal/archive_status/x' for write: [13] Permission denied", RepositoryFault.Other)]
