@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Makes faults of the archive, of backups and of restores on the PostgreSQL cluster with an S3 repository, and proves that `kbr status`
-# names each within its time, and that what was interrupted ends well: a server that is down, one that is full, a failover while a
-# backup runs, a network cut in the middle of a restore, a restore that is destroyed. `secrets` looks for the credentials in the output,
-# the process lists, the files that others can read and the repository while all of it runs. BackupFaultTests has the other faults.
+# names each within its time, and that what was interrupted ends well: a server that is down, one that is full, a bucket that is gone, a
+# failover while a backup runs, a network cut in the middle of a restore, a primary whose host is lost before a restore and comes back
+# after it, a restore that is destroyed. `secrets` looks for the credentials in the output, the process lists, the files that others can
+# read and the repository while all of it runs. BackupFaultTests has the other faults.
 #
-#   eng/backup-faults.sh [FAULT...]    down full failover cut secrets destroy; all by default. ROWS=2000000 of data
+#   eng/backup-faults.sh [FAULT...]    down full bucket failover cut lost secrets destroy; all by default. ROWS=2000000 of data
 #
 # On the lab that KBR_LAB names, which has to be up; takes down what it finds there. KBR_TOOL names another kbr than ./kbr.
 set -uo pipefail
@@ -61,6 +62,17 @@ full() {
     switch
     named 90 'NOT OK +archive +fails at .*The reason: .*it is full'
     "$root/lab/s3" room >/dev/null
+    named 120 '^ok +archive'
+}
+
+bucket() {
+    local at=$root/$lab/.state/s3/data/kbr-backups
+    mv "$at" "$at.away" || fail "there is no bucket"
+    named 30 'NOT OK +backup +.*make the bucket again'
+    switch
+    named 90 'NOT OK +archive +fails at'
+    [[ ! -e $at ]] || fail "the server has made the bucket again"
+    mv "$at.away" "$at"
     named 120 '^ok +archive'
 }
 
@@ -131,6 +143,61 @@ cut() {
     run restore undo --confirm keybuzz-pg || fail "the undo"
     whole
 }
+
+primaries() {
+    local member
+    for member in "${members[@]}"; do
+        on "$member" "docker exec -i patroni psql -X -A -t -q -U kb_admin -d postgres -c 'SELECT pg_is_in_recovery()'" 2>/dev/null
+    done | grep -cx f
+}
+runs() { [[ $(on "$1" "docker inspect -f '{{.State.Running}}' patroni" 2>/dev/null) == true ]]; }
+
+# The host of the primary is lost. The others are restored without it; it comes back with the former database, and must not serve it.
+lost() {
+    local old=$leader member begun look
+    sql 'CREATE TABLE IF NOT EXISTS after (number int)' || fail "the table"
+    switch
+    "$root/lab/off" --crash "$old" >/dev/null
+    until_ 90 "another member is the primary" primary_other_than "$old"
+    run restore --to latest --open --confirm keybuzz-pg
+    [[ $? == 1 ]] && grep -q -- "--lost $old" "$here/last" || fail "a restore without a member that nobody declared lost"
+    begun=$SECONDS
+    run restore --to latest --open --confirm keybuzz-pg --lost "$old" || fail "the restore without $old"
+    cp "$here/last" "$here/without"
+    grep -E '^Member:|new password' "$here/without" | sed 's/^/    /'
+    echo "    restored without $old in $((SECONDS - begun)) s"
+    primary || fail "no primary after the restore"
+    [[ $(sql 'SELECT count(*) FROM load') == "$rows" ]] || fail "rows are missing"
+    sql 'INSERT INTO after VALUES (1)' || fail "a row after the restore"
+    "$root/lab/on" "$old" >/dev/null
+    until_ 120 "the container of $old runs" runs "$old"
+    # Time to join, to elect or to lead, if it could.
+    for ((look = 0; look < 25; look++)); do
+        [[ $(primaries) == 1 ]] || fail "$(primaries) primaries after the return of $old"
+        sleep 1
+    done
+    [[ $(sql "SELECT count(*) FROM pg_stat_replication") == 1 ]] || fail "$old streams from the restored primary"
+    echo "    $old is back for over 25 s, and does not take part"
+    begun=$SECONDS
+    run apply --auto-approve || fail "the apply that makes $old a replica"
+    grep -q "$old was lost when" "$here/last" || fail "the apply does not say that $old was lost"
+    whole
+    echo "    $old is a replica $((SECONDS - begun)) s after kbr apply"
+    [[ $(on "$old" "docker exec patroni psql -X -A -t -q -U kb_admin -d postgres -c 'SELECT number FROM after'") == 1 ]] ||
+        fail "$old has not the row that was written after the restore"
+    on "$old" "ls -d $directory/pgdata.lost-*/PG_VERSION" >/dev/null || fail "the former data of $old is not kept aside"
+    run restore confirm --confirm keybuzz-pg || fail "the confirmation of the restore"
+    run recover confirm --confirm keybuzz-pg || fail "the confirmation of what was kept aside"
+    for member in "${members[@]}"; do
+        look=$(on "$member" "ls /opt/keybuzz/postgres $directory /var/lib/kbr | grep -E 'lost|former|recover|restore'")
+        [[ -z $look ]] || fail "left on $member: $look"
+    done
+    run plan --detailed-exitcode || fail "the plan is not empty"
+    # The next faults have a backup of the present database.
+    run backup --full || fail "the backup after the restore"
+    whole
+}
+primary_other_than() { primary && [[ $leader != "$1" ]]; }
 
 # The data of a restore that nobody confirmed is the cluster's, as its record.
 destroy() {
@@ -226,7 +293,7 @@ sql "CREATE TABLE load AS SELECT number, md5(random()::text) || md5(random()::te
 run backup --full || fail "the backup"
 named 60 '^ok +backup'
 faults=("$@")
-((${#faults[@]})) || faults=(down full failover cut secrets destroy)
+((${#faults[@]})) || faults=(down full bucket failover cut lost secrets destroy)
 for fault in "${faults[@]}"; do
     begun=$SECONDS
     echo "$fault"

@@ -53,7 +53,11 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             AttributeKind.StringMap,
             "Hosts outside the cluster, by the address they would have in the consensus store."
         ),
-        new(PatroniGroupSpec.RecoversKey, AttributeKind.String, "The member that kbr recover brings up alone; unset otherwise."),
+        new(
+            PatroniGroupSpec.RecoversKey,
+            AttributeKind.String,
+            "The member whose database kbr recover, or kbr restore --lost, goes on with; unset otherwise."
+        ),
         new(
             PatroniGroupSpec.BootstrapHostKey,
             AttributeKind.String,
@@ -149,11 +153,21 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             return new Observation.Unknown(mistaken.Problem) { Detail = mistaken.Detail, Remedy = mistaken.Remedy };
         }
 
-        if (RestoreJournal.Of(connection.Scope, members.Values) is { IsExchanging: true } restore)
+        var restore = RestoreJournal.Of(connection.Scope, members.Values);
+        if (restore is { IsExchanging: true })
         {
             return new Observation.Unknown($"a restore of {connection.Scope} is exchanging the members' data directories")
             {
                 Detail = $"it began at {restore.Begun:yyyy-MM-dd HH:mm:ss} UTC, and was interrupted",
+                Remedy = "run kbr restore, which goes on with it; or kbr restore undo, which goes back",
+            };
+        }
+
+        if (restore is { IsOpeningWithout: true } && PatroniGroupSpec.Of(policy).Recovers is null)
+        {
+            return new Observation.Unknown($"a restore of {connection.Scope} without {string.Join(" and ", restore.Lost)} is not complete")
+            {
+                Detail = $"it began at {restore.Begun:yyyy-MM-dd HH:mm:ss} UTC, and starts the other members apart from a lost one",
                 Remedy = "run kbr restore, which goes on with it; or kbr restore undo, which goes back",
             };
         }

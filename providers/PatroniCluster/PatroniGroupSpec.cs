@@ -12,7 +12,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <param name="DataDirectory">PostgreSQL's data directory on the hosts; null when it is not known.</param>
 /// <param name="MountPoint">The mount point below it; null for none.</param>
 /// <param name="FormerData">Where a member may have data of an installation by hand; null for nowhere.</param>
-/// <param name="Recovers">The member that a recovery brings up alone; null for no recovery.</param>
+/// <param name="Recovers">The member that a recovery, or a restore without lost members, goes on from; null for neither.</param>
 internal sealed record PatroniGroupSpec(
     string? Unit,
     long? Version,

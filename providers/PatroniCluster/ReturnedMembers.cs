@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.Container;
 using KeyBuzz.Reconciler.Providers.PostgreSql;
@@ -58,6 +59,8 @@ internal sealed class ReturnedMembers(IDeclared group, IGroupAccess access, ICon
         return RecoveryJournal.Stop(_connection.Container, spec.Unit, Replaced)
             + mount
             + journal.SetAside(spec.DataDirectory, store.DirectoriesOf(group))
+            // A restore that went on without it ended there without its word.
+            + $"rm -f {RestoreJournal.PathOf(_connection.Scope)}\n"
             + journal.Write(_connection.Scope);
     }
 

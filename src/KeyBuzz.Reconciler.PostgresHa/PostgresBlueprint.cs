@@ -21,8 +21,8 @@ public sealed class PostgresBlueprint(ConsensusStores stores, TimeProvider time)
     public PostgresBlueprint(TimeProvider time)
         : this(ConsensusStores.Known, time) { }
 
-    /// <summary>The member that the section stands for alone, with the proxies; null for all members. For a recovery.</summary>
-    public string? Only { get; init; }
+    /// <summary>What the section stands for while members are lost: a cluster without them. For a recovery and a restore.</summary>
+    public Func<PostgresTopology, PostgresTopology> Part { get; init; } = whole => whole;
 
     /// <summary>The name of the section.</summary>
     public const string SectionKey = "postgres";
@@ -64,7 +64,7 @@ public sealed class PostgresBlueprint(ConsensusStores stores, TimeProvider time)
         }
 
         PostgresChecks.Run(topology, section, context.Hosts, context.Findings);
-        topology = Only is null ? topology : topology.Alone(Only);
+        topology = Part(topology);
         ImmutableArray<HostGroup> groups =
         [
             new(topology.Scope, [.. topology.Members.Select(member => member.Name)]),

@@ -196,7 +196,7 @@ public sealed record PostgresTopology
     /// <summary>The health limits.</summary>
     public required HealthBounds Health { get; init; }
 
-    /// <summary>The member that a recovery brings up alone; null for no recovery.</summary>
+    /// <summary>The member whose database a recovery, or a restore that leaves lost members out, brings up; null for neither.</summary>
     public string? Recovers { get; init; }
 
     /// <summary>The cluster with one of its members only, until the others are rebuilt. It is none that makes a database.</summary>
@@ -204,6 +204,15 @@ public sealed record PostgresTopology
     {
         ImmutableArray<Host> members = [.. Members.Where(host => host.Name == member)];
         return this with { Members = members, PreferredLeader = null, Store = Store.Of(members), Recovers = member };
+    }
+
+    /// <summary>The cluster without members that are lost, until an apply makes them replicas.</summary>
+    /// <param name="lost">The lost members.</param>
+    /// <param name="first">The member whose database goes on. It is the one that may initialise: it has the data, so nobody does.</param>
+    public PostgresTopology Without(ImmutableArray<string> lost, string first)
+    {
+        ImmutableArray<Host> members = [.. Members.Where(host => !lost.Contains(host.Name))];
+        return this with { Members = members, PreferredLeader = null, FirstLeader = first, Store = Store.Of(members), Recovers = first };
     }
 
     /// <summary>The application's database.</summary>

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text;
 using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.Hosts;
@@ -23,11 +24,16 @@ public sealed partial record RestoreJournal(string Id, string Target, string Mem
     /// <summary>Whether writes go on until the restored database takes over.</summary>
     public bool KeepsWrites { get; init; }
 
+    /// <summary>Members that could not be reached, and that the operator has declared off: the restore goes on without them.</summary>
+    public ImmutableArray<string> Lost { get; init; } = [];
+
     /// <summary>When it began.</summary>
     public DateTimeOffset Begun => HostDocument.TimeOf(Id);
 
     /// <summary>What is going on, in words.</summary>
-    public string Text =>
+    public string Text => Lost.IsEmpty ? What : $"{What} (left out: {string.Join(", ", Lost)})";
+
+    private string What =>
         Phase switch
         {
             RestorePhase.Prepare => $"the database of {Point} is being restored on {Member}",
@@ -44,6 +50,9 @@ public sealed partial record RestoreJournal(string Id, string Target, string Mem
 
     /// <summary>Whether members may not be started or changed now: their directories are being exchanged.</summary>
     public bool IsExchanging => Phase is RestorePhase.Exchange or RestorePhase.Return;
+
+    /// <summary>Whether members may be started by the restore alone: a lost one is fenced by what only its apply knows.</summary>
+    public bool IsOpeningWithout => !Lost.IsEmpty && Phase is (RestorePhase.Open or RestorePhase.Reopen);
 
     /// <summary>The name of a restore that begins then.</summary>
     public static string IdOf(DateTimeOffset time) => HostDocument.NameOf(time);
@@ -85,12 +94,29 @@ public sealed partial record RestoreJournal(string Id, string Target, string Mem
             && Enum.TryParse<RestorePhase>(json.Text("phase"), out var phase)
             && Enum.IsDefined(phase)
             && (json.Text("former") is not { } former || HostName().IsMatch(former))
+            && LostOf(json.Text("lost")) is { } lost
             ? new RestoreJournal(id, target, member, json.Text("former"), phase)
             {
                 IsCopy = json.Boolean("copy") == true,
                 KeepsWrites = json.Boolean("keeps_writes") == true,
+                Lost = lost,
             }
             : null;
+    }
+
+    // Null where one is no host's name.
+    private static ImmutableArray<string>? LostOf(string? names)
+    {
+        string[] all = (names ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        foreach (var name in all)
+        {
+            if (!HostName().IsMatch(name))
+            {
+                return null;
+            }
+        }
+
+        return all.Length == 0 ? [] : [.. all];
     }
 
     /// <summary>The script that writes it on a member: beside, synced, renamed.</summary>
@@ -109,6 +135,11 @@ public sealed partial record RestoreJournal(string Id, string Target, string Mem
 
             json.WriteBoolean("copy", IsCopy);
             json.WriteBoolean("keeps_writes", KeepsWrites);
+            if (!Lost.IsEmpty)
+            {
+                json.WriteString("lost", string.Join(' ', Lost));
+            }
+
             json.WriteString("phase", Phase.ToString());
         });
 

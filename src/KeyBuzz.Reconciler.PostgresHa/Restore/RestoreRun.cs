@@ -17,6 +17,12 @@ namespace KeyBuzz.Reconciler.PostgresHa.Restore;
 /// <param name="say">Told what happens, a sentence each, for the operator.</param>
 public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster, IGroupAccess group, Action<string> say)
 {
+    /// <summary>Members of the cluster that are lost: the group is without them.</summary>
+    public ImmutableArray<string> Lost { get; init; } = [];
+
+    /// <summary>Gives the consensus store a new password, where a member is lost: it must not meet the others as one of them.</summary>
+    public Func<Task> RenewPassword { get; init; } = () => Task.CompletedTask;
+
     /// <summary>The command that opens psql on the database that runs apart, as the superuser.</summary>
     /// <param name="topology">The cluster.</param>
     /// <param name="isTerminal">Whether a person types.</param>
@@ -82,8 +88,9 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
     public async Task<RestoreJournal> PrepareAsync(RestoreJournal journal, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(journal);
+        RefuseLost(journal.Member, "the database is restored there");
         var scripts = new RestoreScripts(topology, journal.Id);
-        journal = await BeginAsync(journal, RestorePhase.Prepare, cancellationToken).ConfigureAwait(false);
+        journal = await BeginAsync(journal with { Lost = Lost }, RestorePhase.Prepare, cancellationToken).ConfigureAwait(false);
         if (await LeaderAsync(cancellationToken).ConfigureAwait(false) is { } leader)
         {
             if (!journal.IsCopy && !journal.KeepsWrites)
@@ -104,6 +111,7 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
     public async Task<RestoreJournal> ExchangeAsync(RestoreJournal journal, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(journal);
+        RefuseLost(journal.Member, "it has the restored database");
         var scripts = new RestoreScripts(topology, journal.Id);
         if (journal.Phase == RestorePhase.Look)
         {
@@ -114,10 +122,10 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
                 await RunAsync(journal.Member, scripts.Finish(scripts.Restored, scripts.RestoredMark), cancellationToken)
                     .ConfigureAwait(false);
             }
-
-            journal = await BeginAsync(journal, RestorePhase.Exchange, cancellationToken).ConfigureAwait(false);
         }
 
+        journal = await BeginAsync(journal with { Lost = Lost }, RestorePhase.Exchange, cancellationToken).ConfigureAwait(false);
+        await FenceAsync(journal.Member, cancellationToken).ConfigureAwait(false);
         await StopAsync(scripts, cancellationToken).ConfigureAwait(false);
         await EachAsync(member => scripts.Exchange(member == journal.Member), cancellationToken).ConfigureAwait(false);
         say($"{journal.Member} has the restored database, and the former one lies beside it");
@@ -131,8 +139,10 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
         ArgumentNullException.ThrowIfNull(journal);
         RefuseWithoutFormer(journal);
         var former = journal.Former!;
+        RefuseLost(former, "it has the former database");
         var scripts = new RestoreScripts(topology, journal.Id);
-        journal = await BeginAsync(journal, RestorePhase.Return, cancellationToken).ConfigureAwait(false);
+        journal = await BeginAsync(journal with { Lost = Lost }, RestorePhase.Return, cancellationToken).ConfigureAwait(false);
+        await FenceAsync(former, cancellationToken).ConfigureAwait(false);
         await StopAsync(scripts, cancellationToken).ConfigureAwait(false);
         if (
             await ExistsAsync(former, scripts.Former + "/PG_VERSION", cancellationToken).ConfigureAwait(false)
@@ -188,6 +198,37 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
         await Wait(scripts, journal.Member)
             .UntilAsync(look => look.IsPrimary || look.IsAtTarget, $"the database to reach {target.Label}", cancellationToken)
             .ConfigureAwait(false);
+    }
+
+    private void RefuseLost(string member, string why)
+    {
+        if (Lost.Contains(member))
+        {
+            throw new DiagnosticException(
+                Diagnostic.Error(
+                    $"{member} is lost, and {why}: this run changed nothing",
+                    remedy: $"bring {member} back; before the restored database takes over, kbr restore undo --lost {member} gives it up"
+                )
+            );
+        }
+    }
+
+    // By its journal whoever was lost is known when it comes back, and set aside.
+    private async Task FenceAsync(string goesOn, CancellationToken cancellationToken)
+    {
+        if (Lost.IsEmpty)
+        {
+            return;
+        }
+
+        await RenewPassword().ConfigureAwait(false);
+        var snapshots = await Task.WhenAll(
+                group.Members.Select(member => group.ReadAsync(member.Name, [RecoveryJournal.Read(topology.Scope)], cancellationToken))
+            )
+            .ConfigureAwait(false);
+        var id = RecoveryJournal.IdAfter(group.Time.GetUtcNow(), RecoveryJournal.Newest(topology.Scope, snapshots));
+        var script = new Script(new RecoveryJournal(id, goesOn, Lost, IsDone: true).Write(topology.Scope));
+        await EachAsync(_ => script, cancellationToken).ConfigureAwait(false);
     }
 
     // The setting is each server's own file: a replica that becomes the primary must have it, too, and must not keep it.

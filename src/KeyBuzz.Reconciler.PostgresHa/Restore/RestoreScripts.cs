@@ -172,7 +172,7 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
                     sed -i '/^{ReadOnlySetting} *=/d' {Present}/{AutoConf}
 
                     """
-                    : $"if [ -e {Former} ] && [ -d {Present} ] && [ ! -e {Undone} ]; then mv -T {Present} {Undone}; fi\n"
+                    : $"if [ -d {Present} ] && [ ! -e {Undone} ]; then mv -T {Present} {Undone}; fi\n"
             ) + EmptyStore("undone")
         );
 

@@ -92,6 +92,7 @@ internal static class CommandExamples
         [
             new("kbr restore --to '2026-11-28 21:10:00+01'", "restore the database of that moment beside the present one"),
             new("kbr restore", "let it take over, or go on after an interruption"),
+            new("kbr restore --to latest --lost db-slave-02", "its host is gone for good: the others are restored without it"),
             new("kbr restore --to latest --confirm keybuzz-pg --open", "after all hosts were lost: everything that was archived"),
         ],
         ["kbr restore look"] = [new("kbr restore look -- -c 'SELECT count(*) FROM orders'", "ask the restored database")],

@@ -87,7 +87,7 @@ public sealed class ExamplesAndManTests
     }
 
     [TestCase("plan", "--out <FILE>", "--target <ADDRESS>", "--print-probe <HOST>", "--parallelism <NUMBER>")]
-    [TestCase("restore", "--to <POINT>", "--on <HOST>", "--lock-timeout <DURATION>")]
+    [TestCase("restore", "--to <POINT>", "--on <HOST>", "--lost <HOST>", "--lock-timeout <DURATION>")]
     [TestCase("switchover", "--to <HOST>")]
     [TestCase("recover", "--from <HOST>", "--lost <HOST>", "--confirm <NAME>")]
     [TestCase("init", "--from <FILE>", "--haproxy-image <IMAGE>", "--virtual-ip <IP>")]

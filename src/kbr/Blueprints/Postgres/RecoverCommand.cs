@@ -51,7 +51,7 @@ internal static class RecoverCommand
                 var request = new RecoveryRequest([.. parsed.Read(lost) ?? []], parsed.Read(from));
                 var (topology, choice, journal) = await StopAsync(context, parsed, terminal, request, given, approved, json, stop)
                     .ConfigureAwait(false);
-                var alone = context.With(new PostgresBlueprint(context.Time) { Only = choice.Survivor.Name });
+                var alone = context.With(new PostgresBlueprint(context.Time) { Part = whole => whole.Alone(choice.Survivor.Name) });
                 // From here on an interruption waits: the members are stopped. The proxies come first: no session reaches another member.
                 string[] proxies =
                 [
@@ -309,7 +309,7 @@ internal static class RecoverCommand
     }
 
     // Always another one: a lost member may know any that was ever used. The environment counts before the file.
-    private static bool RenewPassword(SessionContext context, ParseResult parsed, PostgresTopology topology, bool mayBeNew)
+    internal static bool RenewPassword(SessionContext context, ParseResult parsed, PostgresTopology topology, bool mayBeNew)
     {
         var name = topology.Store.Kind.PasswordName!;
         var file = ClusterLoader.ReadCredentialsNeeded(parsed.Read(context.Options.File)!, context.Syntax).Path;

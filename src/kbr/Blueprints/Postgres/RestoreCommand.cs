@@ -17,6 +17,7 @@ namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 internal static class RestoreCommand
 {
     private const string Word = "restore";
+    private static readonly TimeSpan s_look = TimeSpan.FromSeconds(1);
 
     public static Command Create(SessionContext context)
     {
@@ -34,6 +35,7 @@ internal static class RestoreCommand
         {
             Description = "Let writes go on until the restored database takes over; they are lost then.",
         };
+        var lost = Lost();
         var open = new Option<bool>("--open") { Description = "Let the restored database take over without a stop for a look." };
         var confirm = Confirm();
         var command = new Command(
@@ -47,6 +49,7 @@ internal static class RestoreCommand
             copy,
             keepWrites,
             open,
+            lost,
             confirm,
         }.With([.. context.Options.Hosts, context.Options.LockTimeout]);
         command.Subcommands.Add(CreateLook(context));
@@ -61,6 +64,7 @@ internal static class RestoreCommand
                     parsed.Read(copy),
                     parsed.Read(keepWrites)
                 );
+                ImmutableArray<string> named = [.. parsed.Read(lost) ?? []];
                 var goesOn = parsed.Read(open);
                 var given = parsed.Read(confirm);
                 await MakeReadyAsync(context, parsed, terminal, asked, given, stop, abort).ConfigureAwait(false);
@@ -68,6 +72,7 @@ internal static class RestoreCommand
                         context,
                         parsed,
                         terminal,
+                        named,
                         (session, topology, run) => ForwardAsync(session, topology, run, terminal, asked, goesOn, given, json, stop),
                         stop
                     )
@@ -80,21 +85,25 @@ internal static class RestoreCommand
     private static Command CreateUndo(SessionContext context)
     {
         var confirm = Confirm();
+        var lost = Lost();
         var command = new Command(
             "undo",
             "Give a restore up: remove the restored copy, or after it took over go back to the database that was there before."
         )
         {
+            lost,
             confirm,
         }.With([.. context.Options.Hosts, context.Options.LockTimeout]);
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, abort) =>
             {
                 var json = parsed.Read(context.Options.Json);
                 var given = parsed.Read(confirm);
+                ImmutableArray<string> named = [.. parsed.Read(lost) ?? []];
                 var journal = await RunAsync(
                         context,
                         parsed,
                         terminal,
+                        named,
                         async (session, topology, run) =>
                         {
                             var found = Begun(topology, await run.JournalAsync(stop).ConfigureAwait(false));
@@ -111,9 +120,13 @@ internal static class RestoreCommand
                                 return null;
                             }
 
-                            return found.Phase == RestorePhase.Reopen
-                                ? found
-                                : await run.ReturnAsync(found, CancellationToken.None).ConfigureAwait(false);
+                            if (found.Phase == RestorePhase.Reopen)
+                            {
+                                return found;
+                            }
+
+                            await RefuseAliveAsync(session, topology, run, found, stop).ConfigureAwait(false);
+                            return await run.ReturnAsync(found, CancellationToken.None).ConfigureAwait(false);
                         },
                         stop
                     )
@@ -138,6 +151,7 @@ internal static class RestoreCommand
                         context,
                         parsed,
                         terminal,
+                        named: null,
                         async (session, topology, run) =>
                         {
                             var found = Begun(topology, await run.JournalAsync(stop).ConfigureAwait(false));
@@ -213,6 +227,13 @@ internal static class RestoreCommand
         return command;
     }
 
+    private static Option<string[]> Lost() =>
+        new("--lost")
+        {
+            Description =
+                "A member whose host does not answer, and that you have turned off or cut off for good: the restore leaves it out.",
+        };
+
     private static Option<string> Confirm() => new("--confirm") { Description = "The cluster's name, which confirms without a question." };
 
     private static RestoreTarget TargetOf(string text) =>
@@ -277,32 +298,6 @@ internal static class RestoreCommand
         }
     }
 
-    /// <summary>Throws <see cref="DiagnosticException"/> where a member is away: what it has is neither stopped nor put aside.</summary>
-    internal static void RefuseWithout(PostgresTopology topology, ImmutableArray<(string Member, string? Error)> away)
-    {
-        if (away.IsEmpty)
-        {
-            return;
-        }
-
-        var names = string.Join(", ", away.Select(one => one.Member));
-        throw new DiagnosticException(
-            Diagnostic.Error(
-                $"{names} cannot be reached, and a restore needs every member of {topology.Scope}: this run changed nothing",
-                detail: string.Join('\n', away.Select(one => $"{one.Member}: {one.Error}"))
-                    + "\na member that comes back later would come with the database that the restore has replaced",
-                // What a member holds of a restore that has begun is what undo needs.
-                remedy: $"bring {names} back, then run this again. "
-                    + (
-                        away.Length * 2 < topology.Members.Length
-                            ? $"Only where no restore has begun: keep it off, remove {names} from 'hosts', run kbr apply, then this again, "
-                                + "and add it again afterwards as an empty host"
-                            : "Only where no restore has begun: empty hosts under the same names may take their place"
-                    )
-            )
-        );
-    }
-
     private static PostgresTopology Backed(Session session)
     {
         var topology = SwitchoverCommand.Topology(session, Word);
@@ -327,11 +322,12 @@ internal static class RestoreCommand
             : topology;
     }
 
-    // Under the locks of all members.
+    // Under the locks of all members but those that are lost.
     private static async Task<RestoreJournal?> RunAsync(
         SessionContext context,
         ParseResult parsed,
         Terminal terminal,
+        ImmutableArray<string>? named,
         Func<Session, PostgresTopology, RestoreRun, Task<RestoreJournal?>> body,
         CancellationToken stop
     )
@@ -339,17 +335,36 @@ internal static class RestoreCommand
         var json = parsed.Read(context.Options.Json);
         await using var session = context.Open(parsed, terminal);
         var topology = Backed(session);
-        var answers = await session.Fleet.ReadAsync(topology.Members, _ => [], stop).ConfigureAwait(false);
-        RefuseWithout(topology, [.. answers.Where(one => one.Value.Snapshot is null).Select(one => (one.Key, one.Value.Error))]);
+        var answers = await session
+            .Fleet.ReadAsync(topology.Members, _ => [RestoreJournal.Read(topology.Scope)], stop)
+            .ConfigureAwait(false);
+        var left = RestoreWithout.Of(
+            topology,
+            RestoreJournal.Of(topology.Scope, answers.Values.Select(one => one.Snapshot).OfType<Snapshot>()),
+            named,
+            [.. answers.Where(one => one.Value.Snapshot is null).Select(one => (one.Key, one.Value.Error))]
+        );
         await using var group = await LockedGroup
-            .TakeAsync(session.Fleet, topology.Members, [], [], session.Holder(Word), session.Time, stop)
+            .TakeAsync(
+                session.Fleet,
+                [.. topology.Members.Where(member => !left.Contains(member.Name))],
+                [],
+                [],
+                session.Holder(Word),
+                session.Time,
+                stop
+            )
             .ConfigureAwait(false);
         var run = new RestoreRun(
             topology,
             SwitchoverCommand.Running(session, topology, group),
             group,
             json ? text => terminal.ErrorLine(text) : text => terminal.Line(text)
-        );
+        )
+        {
+            Lost = left,
+            RenewPassword = () => RenewPasswordAsync(context, parsed, session, topology),
+        };
         try
         {
             var journal = await body(session, topology, run).ConfigureAwait(false);
@@ -395,6 +410,7 @@ internal static class RestoreCommand
 
         if (journal is null)
         {
+            await RestoreWithout.RefuseAliveAsync(session, topology, run.Lost, stop).ConfigureAwait(false);
             (journal, var sizes) = await NewAsync(session, topology, run, asked, stop).ConfigureAwait(false);
             RestoreView.ShowPlan(terminal, topology, journal, sizes, session.Time.GetUtcNow(), json);
             if (!journal.IsCopy)
@@ -421,6 +437,11 @@ internal static class RestoreCommand
             return journal;
         }
 
+        if (journal.Phase is RestorePhase.Look or RestorePhase.Exchange or RestorePhase.Return)
+        {
+            await RefuseAliveAsync(session, topology, run, journal, stop).ConfigureAwait(false);
+        }
+
         // From here on the cluster is down until all of it is done, so an interruption waits.
         return journal.Phase switch
         {
@@ -429,6 +450,27 @@ internal static class RestoreCommand
             RestorePhase.Remove => await RemovedAsync(run, journal, stop).ConfigureAwait(false),
             _ => journal,
         };
+    }
+
+    // One that is fenced already may do what it wants.
+    private static Task RefuseAliveAsync(
+        Session session,
+        PostgresTopology topology,
+        RestoreRun run,
+        RestoreJournal journal,
+        CancellationToken stop
+    )
+    {
+        ImmutableArray<string> fenced = journal.IsExchanging || journal.IsOpeningWithout ? journal.Lost : [];
+        return RestoreWithout.RefuseAliveAsync(session, topology, run.Lost.RemoveAll(fenced.Contains), stop);
+    }
+
+    private static async Task RenewPasswordAsync(SessionContext context, ParseResult parsed, Session session, PostgresTopology topology)
+    {
+        var run = RestoreWithout.RunOf(session, topology);
+        var reads = run.MemberReads([]);
+        var members = await session.Fleet.ReadAsync(topology.Members, _ => reads, CancellationToken.None).ConfigureAwait(false);
+        RecoverCommand.RenewPassword(context, parsed, topology, run.MayHaveNewPassword(members));
     }
 
     private static async Task<RestoreJournal?> RemovedAsync(RestoreRun run, RestoreJournal journal, CancellationToken stop)
@@ -470,10 +512,25 @@ internal static class RestoreCommand
         }
 
         RefuseOutside(topology, target, await run.BackupsAsync(stop).ConfigureAwait(false));
-        var leader = await run.LeaderAsync(stop).ConfigureAwait(false);
+        if (asked.Member is { } wanted && run.Lost.Contains(wanted))
+        {
+            throw new DiagnosticException(Diagnostic.Error($"{wanted} is lost, so nothing can be restored there"));
+        }
+
+        // The lost one may have led until just now.
+        var leader = await Poll.UntilAsync(
+                () => run.LeaderAsync(stop),
+                one => one is not null,
+                new PollPace(s_look, run.Lost.IsEmpty ? TimeSpan.Zero : topology.Times.WorstCase),
+                session.Time,
+                stop
+            )
+            .ConfigureAwait(false);
         var sizes = await run.SizesAsync(stop).ConfigureAwait(false);
-        var member = asked.Member ?? leader ?? topology.FirstLeader;
         var holders = sizes.Where(one => one.Value.Used > 0).Select(one => one.Key).ToList();
+        var member = asked.Member
+            ?? leader
+            ?? (run.Lost.Contains(topology.FirstLeader) ? holders.FirstOrDefault() ?? sizes.First().Key : topology.FirstLeader);
         var journal = new RestoreJournal(
             RestoreJournal.IdOf(session.Time.GetUtcNow()),
             target.Word,
@@ -484,6 +541,7 @@ internal static class RestoreCommand
         {
             IsCopy = asked.IsCopy,
             KeepsWrites = asked.KeepsWrites,
+            Lost = run.Lost,
         };
         RefuseWithoutRoom(topology, journal, sizes);
         return (journal, sizes);
@@ -555,9 +613,10 @@ internal static class RestoreCommand
     {
         var json = parsed.Read(context.Options.Json);
         var exit = ExitCode.Done;
+        var left = journal?.Lost ?? [];
         if (journal?.Phase is RestorePhase.Open or RestorePhase.Reopen)
         {
-            exit = await ApplyCommand.ConvergeAsync(context, parsed, terminal, Word, [], stop, abort).ConfigureAwait(false);
+            exit = await StartAsync(context, parsed, terminal, journal, stop, abort).ConfigureAwait(false);
             if (exit == ExitCode.Done)
             {
                 var opened = journal;
@@ -565,6 +624,7 @@ internal static class RestoreCommand
                         context,
                         parsed,
                         terminal,
+                        named: null,
                         async (_, _, run) =>
                             opened is { Phase: RestorePhase.Open, Former: not null }
                                 ? await run.BeginAsync(opened, RestorePhase.Kept, stop).ConfigureAwait(false)
@@ -575,8 +635,46 @@ internal static class RestoreCommand
             }
         }
 
-        RestoreView.ShowEnd(terminal, journal, json);
+        RestoreView.ShowEnd(terminal, journal, left, json);
         return exit;
+    }
+
+    // The proxies come first: no session reaches a lost member when it comes back.
+    private static async Task<int> StartAsync(
+        SessionContext context,
+        ParseResult parsed,
+        Terminal terminal,
+        RestoreJournal journal,
+        CancellationToken stop,
+        CancellationToken abort
+    )
+    {
+        if (!journal.IsOpeningWithout)
+        {
+            return await ApplyCommand.ConvergeAsync(context, parsed, terminal, Word, [], stop, abort).ConfigureAwait(false);
+        }
+
+        var first = journal.Phase == RestorePhase.Reopen ? journal.Former! : journal.Member;
+        var part = context.With(new PostgresBlueprint(context.Time) { Part = whole => whole.Without(journal.Lost, first) });
+        var topology = part.Load(parsed, terminal).Model<PostgresTopology>()!;
+        foreach (
+            string[] targets in new[]
+            {
+                [.. topology.Proxies.Select(proxy => $"config_file.haproxy@{proxy.Name}")],
+                (string[])[.. topology.Members.Select(member => $"*@{member.Name}"), $"*@{topology.Scope}"],
+            }
+        )
+        {
+            if (
+                await ApplyCommand.ConvergeAsync(part, parsed, terminal, Word, targets, stop, abort).ConfigureAwait(false) is var exit
+                && exit != ExitCode.Done
+            )
+            {
+                return exit;
+            }
+        }
+
+        return ExitCode.Done;
     }
 
     private sealed record RestoreRequest(RestoreTarget? Target, string? Member, bool IsCopy, bool KeepsWrites);

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.PostgresHa.Backups;
@@ -38,7 +39,22 @@ internal static class RestoreView
 
         foreach (var member in topology.Members)
         {
-            var (used, free) = sizes[member.Name];
+            if (!sizes.TryGetValue(member.Name, out var size))
+            {
+                terminal.Line(
+                    $"Member:  {member.Name}: lost, and left out"
+                        + (
+                            journal.IsCopy
+                                ? ""
+                                : "; it cannot join the restored cluster, and once it is back kbr apply keeps its data aside and makes it "
+                                    + "a replica"
+                        ),
+                    Terminal.Tone.Changed
+                );
+                continue;
+            }
+
+            var (used, free) = size;
             var does =
                 member.Name == journal.Member
                     ? journal.IsCopy
@@ -57,6 +73,11 @@ internal static class RestoreView
         {
             terminal.Line("Cluster: goes on as it is");
             return;
+        }
+
+        if (!journal.Lost.IsEmpty)
+        {
+            terminal.Line("Fence:   the consensus store gets a new password in the credentials file, which the lost do not know");
         }
 
         terminal.Line(
@@ -108,7 +129,11 @@ internal static class RestoreView
     }
 
     /// <summary>Where a restore stands at the end of a command, and what comes next.</summary>
-    public static void ShowEnd(Terminal terminal, RestoreJournal? journal, bool json)
+    /// <param name="terminal">Where it is shown.</param>
+    /// <param name="journal">The restore; null where it is over.</param>
+    /// <param name="left">The members that the command left out.</param>
+    /// <param name="json">Whether it is shown as JSON.</param>
+    public static void ShowEnd(Terminal terminal, RestoreJournal? journal, ImmutableArray<string> left, bool json)
     {
         if (json)
         {
@@ -130,6 +155,7 @@ internal static class RestoreView
         {
             case null:
                 terminal.Line("The restore is over.", Terminal.Tone.Added);
+                ShowLost(terminal, left);
                 break;
             case RestorePhase.Look:
                 terminal.Line($"{journal.Text}.", Terminal.Tone.Added);
@@ -144,10 +170,22 @@ internal static class RestoreView
             case RestorePhase.Kept:
                 terminal.Line($"{journal.Text}.", Terminal.Tone.Added);
                 terminal.Line("Take a full backup now. Go back:  kbr restore undo   Remove the former database:  kbr restore confirm");
+                ShowLost(terminal, left);
                 break;
             default:
                 terminal.Line($"Not complete: {journal.Text}. kbr restore goes on, kbr restore undo goes back.", Terminal.Tone.Changed);
                 break;
+        }
+    }
+
+    private static void ShowLost(Terminal terminal, ImmutableArray<string> left)
+    {
+        if (!left.IsEmpty)
+        {
+            terminal.Line(
+                $"The consensus store has a new password in the credentials file: keep that file. Once {string.Join(" and ", left)} "
+                    + "can be reached, or a new host in its place:  kbr apply   Then remove its former data:  kbr recover confirm"
+            );
         }
     }
 }

@@ -18,6 +18,8 @@ public sealed class RestoreTests
         KeepsWrites = true,
     };
 
+    private static readonly RestoreJournal s_without = s_journal with { Lost = ["db-2", "db-3"] };
+
     [TestCase("2026-11-28 21:10:00+01", ExpectedResult = "Time 2026-11-28 20:10:00.000000+00")]
     [TestCase("2026-11-28T21:10:00.25+01:00", ExpectedResult = "Time 2026-11-28 20:10:00.250000+00")]
     [TestCase("2026-11-28T20:10Z", ExpectedResult = "Time 2026-11-28 20:10:00.000000+00")]
@@ -50,12 +52,16 @@ public sealed class RestoreTests
         Assert.That(RestoreJournal.Parse(Encoding.UTF8.GetBytes(Json(s_journal))), Is.EqualTo(s_journal));
         var first = s_journal with { Former = null, IsCopy = true, KeepsWrites = false, Phase = RestorePhase.Prepare };
         Assert.That(RestoreJournal.Parse(Encoding.UTF8.GetBytes(Json(first))), Is.EqualTo(first));
+        var without = RestoreJournal.Parse(Encoding.UTF8.GetBytes(Json(s_without)))!;
+        Assert.That(without.Lost, Is.EqualTo(s_without.Lost));
+        Assert.That(without.Text, Does.EndWith(" runs apart on db-1 (left out: db-2, db-3)"));
     }
 
     // What a host says becomes paths and commands of root.
     [TestCase("\"20261128T211000Z\"", "\"../../etc\"")]
     [TestCase("\"db-1\"", "\"db-1; reboot\"")]
     [TestCase("\"db-2\"", "\"$(reboot)\"")]
+    [TestCase("\"db-2 db-3\"", "\"db-2 $(reboot)\"")]
     [TestCase("\"Look\"", "\"Dance\"")]
     [TestCase("\"Look\"", "\"99\"")]
     [TestCase("2026-11-28 20:10:00.500000", "2026-11-28 ; reboot")]
@@ -63,7 +69,7 @@ public sealed class RestoreTests
     [TestCase("\"format\":1", "\"format\":2")]
     public void A_journal_that_no_kbr_wrote_is_none(string written, string hostile)
     {
-        var json = Json(s_journal);
+        var json = Json(s_without);
         Assert.That(json, Does.Contain(written));
         Assert.That(RestoreJournal.Parse(Encoding.UTF8.GetBytes(json.Replace(written, hostile, StringComparison.Ordinal))), Is.Null);
     }

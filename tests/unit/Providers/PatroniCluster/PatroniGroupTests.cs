@@ -102,6 +102,24 @@ internal sealed class PatroniGroupTests
             && remedy.StartsWith("run kbr restore", StringComparison.Ordinal);
     }
 
+    // A member that was left out must not be started with the others before they have the new password: only the restore's apply may.
+    [TestCase(RestorePhase.Open, false, ExpectedResult = "a restore of pg without db-3 is not complete")]
+    [TestCase(RestorePhase.Reopen, false, ExpectedResult = "a restore of pg without db-3 is not complete")]
+    [TestCase(RestorePhase.Open, true, ExpectedResult = "planned")]
+    [TestCase(RestorePhase.Exchange, true, ExpectedResult = "a restore of pg is exchanging the members' data directories")]
+    [TestCase(RestorePhase.Kept, false, ExpectedResult = "planned")]
+    public string Members_of_a_restore_without_a_lost_one_are_started_by_it_alone(RestorePhase phase, bool isItself)
+    {
+        var policy = Resource();
+        policy = isItself ? policy with { Spec = policy.Spec.With("recovers", "db-1") } : policy;
+        var journal = new RestoreJournal("20261128T211000Z", "latest", "db-1", "db-1", phase) { Lost = ["db-3"] };
+        var json = journal.Write(policy.Group).Text.Split('\'').First(part => part.StartsWith('{'));
+        var answers = Healthy();
+        answers["db-2"] = answers["db-2"]
+            .With(ProviderBench.Snapshot((RestoreJournal.Read(policy.Group), new FileContent(System.Text.Encoding.UTF8.GetBytes(json)))));
+        return _provider.Observe(policy, answers) is Observation.Unknown unknown ? unknown.Reason : "planned";
+    }
+
     // Also where the returned members have elected a primary of their own.
     [Test]
     public void Members_that_were_lost_and_came_back_are_set_aside_before_anything_else()
