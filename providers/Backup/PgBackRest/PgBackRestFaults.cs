@@ -1,9 +1,7 @@
-using System.Text.RegularExpressions;
-
 namespace KeyBuzz.Reconciler.Providers.Backup.PgBackRest;
 
 /// <summary>The kinds of fault in pgBackRest's messages, which have an error's number or name, and for a server its answer.</summary>
-internal static partial class PgBackRestFaults
+internal static class PgBackRestFaults
 {
     // The first that is found counts: an answer of the server's is more than that it gave none in the end.
     private static readonly (RepositoryFault Fault, string[] Words)[] s_signs =
@@ -51,7 +49,7 @@ internal static partial class PgBackRestFaults
         return s_signs
             .Where(sign =>
                 sign.Words.Any(word => output.Contains(word, StringComparison.Ordinal))
-                || (sign.Fault == RepositoryFault.NotWritable && Denied().IsMatch(output))
+                || (sign.Fault == RepositoryFault.NotWritable && IsDenied(output))
             )
             .Select(sign => sign.Fault)
             .FirstOrDefault();
@@ -59,8 +57,36 @@ internal static partial class PgBackRestFaults
 
     // Every file of a repository is in its folders archive and backup; a directory may also be the one that they are in. A file that is
     // denied elsewhere is the member's own: a key, a lock.
-    [GeneratedRegex(
-        "('[^']*/(archive|backup)(/[^']*)?'|path(/file)? '(?!/(tmp|etc)/)[^']*')[^\n]*: \\[(13|30)\\] (Permission denied|Read-only file system)"
-    )]
-    private static partial Regex Denied();
+    private static bool IsDenied(string output)
+    {
+        foreach (var line in output.Split('\n'))
+        {
+            var end = Math.Max(
+                line.IndexOf(": [13] Permission denied", StringComparison.Ordinal),
+                line.IndexOf(": [30] Read-only file system", StringComparison.Ordinal)
+            );
+            var last = end < 0 ? -1 : line.LastIndexOf('\'', end);
+            var first = last < 1 ? -1 : line.LastIndexOf('\'', last - 1);
+            if (first < 0)
+            {
+                continue;
+            }
+
+            var (what, path) = (line[..first], line[(first + 1)..last] + "/");
+            if (
+                path.Contains("/archive/", StringComparison.Ordinal)
+                || path.Contains("/backup/", StringComparison.Ordinal)
+                || (
+                    (what.EndsWith("path ", StringComparison.Ordinal) || what.EndsWith("path/file ", StringComparison.Ordinal))
+                    && !path.StartsWith("/tmp/", StringComparison.Ordinal)
+                    && !path.StartsWith("/etc/", StringComparison.Ordinal)
+                )
+            )
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 }
