@@ -61,7 +61,7 @@ both() { # RID ARCHITECTURE-OF-DEBIAN
     normal "$plain"
     tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu -c "$(basename "$plain")" | gzip -9n >"$out/kbr_${version}_$1.tar.gz"
 
-    gzip -9nc "$made.dbg" >"$out/kbr_${version}_$1.dbg.gz"
+    gzip -6nc "$made.dbg" >"$out/kbr_${version}_$1.dbg.gz"
 
     install -m 755 "$made" "$deb/usr/bin/kbr"
     cp -r "$share" "$deb/usr/share"

@@ -10,11 +10,27 @@ namespace KeyBuzz.Reconciler.FreshHosts;
 [Category(Ha.FreshHosts)]
 public sealed class AdoptFoundTests
 {
-    // Whether a member is a primary by Patroni and by PostgreSQL itself: "begun ended HTTP-status t|f".
-    private const string Watch =
-        "while :; do a=$(date +%s.%N); c=$(curl -s -m 2 -o /dev/null -w '%{http_code}' http://$(hostname):8008/primary); "
-        + "r=$(timeout 3 docker exec patroni psql -X -A -t -U kb_admin -d postgres -c 'SELECT "
-        + "pg_is_in_recovery()' 2>/dev/null); echo $a $(date +%s.%N) $c ${r:-none}; sleep 0.3; done";
+    // Whether a member is a primary by Patroni and by PostgreSQL itself: "begun ended HTTP-status t|f". It runs inside the container, and
+    // again in the next one: a `docker exec` for each look would take more of the machine than the adoption.
+    private const string Watch = """
+        address=$(hostname -I | tr ' ' '\n' | grep ^10.)
+        while :; do
+            docker exec -i patroni bash -s "$address" 2>/dev/null <<'LOOKS' || echo "$EPOCHREALTIME $EPOCHREALTIME 000 none"
+        for ((look = 0; look < 40; look++)); do
+            begun=$EPOCHREALTIME code=000
+            if exec 3<>"/dev/tcp/$1/8008"; then
+                printf 'GET /primary HTTP/1.0\r\n\r\n' >&3
+                read -r -t 2 _ code _ <&3
+                exec 3>&-
+            fi
+            recovery=$(timeout 3 psql -X -A -t -U kb_admin -d postgres -c 'SELECT pg_is_in_recovery()')
+            echo "$begun $EPOCHREALTIME ${code:-000} ${recovery:-none}"
+            sleep 0.3
+        done
+        LOOKS
+            sleep 0.3
+        done
+        """;
 
     [Test]
     public void A_found_cluster_of_another_namespace_is_refused_until_the_file_matches_then_adopted()
