@@ -17,6 +17,10 @@ failed() { step "FAILED: $*"; tail -n 60 "$results/$1.log" 2>/dev/null; echo "0 
 declare -A lab_of=([lab]='' [membership]='' [ha]=b [fresh-hosts]=b [live]=c)
 declare -A project_of=([lab]=tests/lab [membership]=tests/ha [ha]=tests/ha [fresh-hosts]=tests/ha [live]=tests/ha)
 declare -A filter_of=([ha]='TestCategory!=live&TestCategory!=membership&TestCategory!=fresh-hosts' [live]='TestCategory=live' [membership]='TestCategory=membership' [fresh-hosts]='TestCategory=fresh-hosts')
+# KBR_STORE=etcd has the cluster that the fixtures share use etcd, and leaves out the tests about RAFT itself.
+if [[ ${KBR_STORE-} == etcd ]]; then
+    for suite in ha live membership; do filter_of[$suite]="(${filter_of[$suite]})&TestCategory!=raft"; done
+fi
 suites=(unit lab membership fresh-hosts ha live)
 # Side by side, in lanes that take about as long. The unit tests need no lab, but its Docker Engine and its images; they go before the first lab's, since some look through every
 # process of the machine.

@@ -20,6 +20,15 @@ internal static class Ha
     /// their namespace is another one than its.</summary>
     public const string FreshHosts = "fresh-hosts";
 
+    /// <summary>The category of the tests about RAFT itself, which are left out where the cluster uses etcd.</summary>
+    public const string OfRaft = "raft";
+
+    /// <summary>Whether the shared cluster's consensus store is etcd (KBR_STORE=etcd) instead of RAFT.</summary>
+    public static bool OnEtcd { get; } = Environment.GetEnvironmentVariable("KBR_STORE") == "etcd";
+
+    /// <summary>The name of Patroni's file: each store has one of its own.</summary>
+    public static string PatroniFile { get; } = OnEtcd ? "patroni-etcd.yml" : "patroni.yml";
+
     public const string Scope = "keybuzz-pg";
     public const string Superuser = "kb_admin";
     public const string Database = "keybuzz";
@@ -50,6 +59,23 @@ internal static class Ha
             "PGBOUNCER_STATS_PASS=canary-stats-Yt4cF7",
             "KBR_KEY=canary-key-Ps2gB8"
         ) + "\n";
+
+    /// <summary>An operator's folder for the cluster that the fixtures share, with the store that KBR_STORE names.</summary>
+    public static Workspace OpenShared()
+    {
+        if (!OnEtcd)
+        {
+            return Open();
+        }
+
+        var workspace = Open(secrets => secrets + "PATRONI_ETCD_PASS=canary-etcd-Rm4kD8\nETCD_ROOT_PASS=canary-root-Bx9wT2\n");
+        workspace.Yaml = workspace.Yaml.Replace(
+            "  version: 17",
+            $"  version: 17\n  store: {{ etcd: {{ image: '{Lab.Images()["ETCD"]}' }} }}",
+            StringComparison.Ordinal
+        );
+        return workspace;
+    }
 
     public static Workspace Open(Func<string, string> secrets = null) =>
         new("cluster-ha.yaml", CredentialsFile, secrets?.Invoke(s_secrets) ?? s_secrets);
@@ -136,7 +162,7 @@ internal static class Ha
         Lab.OnHost(
             Members[0],
             "docker exec -i patroni python3 - <<'P'\nimport yaml, base64, urllib.request as u\nrest = "
-                + "yaml.safe_load(open('/etc/patroni/patroni.yml'))['restapi']\nc = rest['authentication']\n"
+                + $"yaml.safe_load(open('/etc/patroni/{PatroniFile}'))['restapi']\nc = rest['authentication']\n"
                 + $"r = u.Request('http://' + rest['connect_address'] + '/config', method='PATCH', data='''{json}'''.encode(),"
                 + " headers={'Authorization': 'Basic ' + base64.b64encode((c['username'] + ':' + "
                 + "c['password']).encode()).decode()})\nu.urlopen(r)\nP"
@@ -156,14 +182,16 @@ internal static class Ha
             + Sql(host, "SELECT pg_postmaster_start_time()", "postgres");
     }
 
-    /// <summary>RAFT's term as a member sees it: it never goes back.</summary>
-    public static long RaftTerm(string host) =>
+    /// <summary>The consensus store's term as a member sees it: it never goes back.</summary>
+    public static long StoreTerm(string host) =>
         long.Parse(
             Lab.OnHost(
                 host,
-                "docker exec -i patroni python3 - <<'P'\nimport yaml\nfrom pysyncobj.utility import TcpUtility\nraft "
-                    + "= yaml.safe_load(open('/etc/patroni/patroni.yml'))['raft']\n"
-                    + "print(TcpUtility(raft['password'], 5).executeCommand(raft['self_addr'], ['status'])['raft_term'])\nP"
+                OnEtcd
+                    ? "docker exec etcd etcdctl endpoint status -w json | jq '.[0].Status.raftTerm'"
+                    : "docker exec -i patroni python3 - <<'P'\nimport yaml\nfrom pysyncobj.utility import TcpUtility\nraft "
+                        + "= yaml.safe_load(open('/etc/patroni/patroni.yml'))['raft']\n"
+                        + "print(TcpUtility(raft['password'], 5).executeCommand(raft['self_addr'], ['status'])['raft_term'])\nP"
             ),
             CultureInfo.InvariantCulture
         );

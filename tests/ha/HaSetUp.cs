@@ -21,7 +21,7 @@ public sealed class HaSetUp
     {
         Lab.Command("up");
         Lab.Command("reset");
-        Workspace = Ha.Open();
+        Workspace = Ha.OpenShared();
         var clock = Stopwatch.StartNew();
         var outcome = Workspace.Kbr("apply", "--auto-approve");
         FirstApply = (outcome, clock.Elapsed);

@@ -30,7 +30,7 @@ public sealed class HandMadeChangeTests
                 + Psql("DROP OWNED BY kb_app", "keybuzz")
                 + Psql("ALTER DATABASE keybuzz OWNER TO kb_admin; DROP ROLE kb_app")
                 + "docker exec -i patroni python3 - <<'P'\nimport yaml, json, base64, urllib.request as u\nc = "
-                + "yaml.safe_load(open('/etc/patroni/patroni.yml'))['restapi']\n"
+                + $"yaml.safe_load(open('/etc/patroni/{Ha.PatroniFile}'))['restapi']\n"
                 + "r = u.Request('http://' + c['connect_address'] + '/config', method='PATCH', "
                 + "data=json.dumps({'maximum_lag_on_failover': 77}).encode(), headers={'Authorization': 'Basic ' + "
                 + "base64.b64encode((c['authentication']['username'] + ':' + "
@@ -43,20 +43,21 @@ public sealed class HandMadeChangeTests
             "a parameter by ALTER SYSTEM on one member, its patroni.yml, and a unit that does not start at boot any more",
             OnReplica,
             Psql("ALTER SYSTEM SET work_mem = '5MB'; SELECT pg_reload_conf()")
-                + "echo '# by hand' >> $(find /opt/keybuzz -name patroni.yml); systemctl disable --quiet patroni.service",
+                + $"echo '# by hand' >> $(find /opt/keybuzz -name {Ha.PatroniFile}); systemctl disable --quiet patroni.service",
             "patroni_config.keybuzz-pg@keybuzz-pg update drift postgresql.parameters.work_mem",
             "config_file.patroni@HOST update drift content",
             "systemd_unit.patroni@HOST update drift enabled"
         );
         yield return Case(
-            "RAFT's password on one member, which was started with it",
-            OnReplica,
-            "sed -i 's/canary-raft-[A-Za-z0-9]*/another/' $(find /opt/keybuzz -name patroni.yml) && systemctl "
-                + "restart patroni.service && for i in $(seq 60); do curl -s -m 2 http://$(hostname):8008/patroni | "
-                + "grep -q running && break; sleep 1; done",
-            "config_file.patroni@HOST update drift content",
-            "group.keybuzz-pg@keybuzz-pg bring_to_health drift *"
-        );
+                "RAFT's password on one member, which was started with it",
+                OnReplica,
+                "sed -i 's/canary-raft-[A-Za-z0-9]*/another/' $(find /opt/keybuzz -name patroni.yml) && systemctl "
+                    + "restart patroni.service && for i in $(seq 60); do curl -s -m 2 http://$(hostname):8008/patroni | "
+                    + "grep -q running && break; sleep 1; done",
+                "config_file.patroni@HOST update drift content",
+                "group.keybuzz-pg@keybuzz-pg bring_to_health drift *"
+            )
+            .SetCategory(Ha.OfRaft);
         yield return Case(
             "haproxy.cfg, pgbouncer.ini and userlist.txt",
             "haproxy-02",

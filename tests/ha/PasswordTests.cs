@@ -83,6 +83,7 @@ public sealed class PasswordTests
     // The last, because all start anew. The replication user's with it: nobody who starts could stream if it came later.
     [Test]
     [DependsOnTest(nameof(The_password_of_the_poolers_statistics), AllowFailure = true)]
+    [Category(Ha.OfRaft)]
     public void RAFTs_password_in_one_window_that_the_plan_announces_and_without_a_lost_row()
     {
         var before = Ha.Members.Select(Ha.Started).ToList();
@@ -154,7 +155,8 @@ public sealed class PasswordTests
     private static void AssertFilesOpen()
     {
         var leader = Ha.Leader();
-        var address = Lab.OnHost(leader, "sed -n \"s/^  connect_address: '\\(.*\\):5432'$/\\1/p\" /opt/keybuzz/patroni/patroni.yml").Trim();
+        var address = Lab.OnHost(leader, $"sed -n \"s/^  connect_address: '\\(.*\\):5432'$/\\1/p\" /opt/keybuzz/patroni/{Ha.PatroniFile}")
+            .Trim();
         foreach (var (member, said) in Ha.Members.Zip(Lab.OnHosts(Ha.Members.Select(member => (member, Script(member))))))
         {
             Assert.That(
@@ -168,7 +170,7 @@ public sealed class PasswordTests
             $$"""
                 docker exec -i patroni python3 - <<'END'
                 import os, subprocess, yaml
-                with open('/etc/patroni/patroni.yml') as file:
+                with open('/etc/patroni/{{Ha.PatroniFile}}') as file:
                     users = yaml.safe_load(file)['postgresql']['authentication']
                 def login(what, place, command, **variables):
                     environment = {name: value for name, value in os.environ.items() if not name.startswith('PG')} | variables

@@ -20,7 +20,7 @@ public sealed class RebootTests
         }
 
         Ha.AllHave("before_reboot", 100);
-        // RAFT may elect once more after such a start, and a look at three members is not one moment.
+        // The store may elect once more after such a start, and a look at three members is not one moment.
         Assert.That(() => HaSetUp.Workspace.Kbr("plan", "--detailed-exitcode").ExitCode, Is.Zero.After(30).Seconds.PollEvery(1).Seconds);
         HaSetUp.Workspace.AssertNothingToDo();
     }
@@ -29,14 +29,14 @@ public sealed class RebootTests
     [DependsOnTest(nameof(Hosts_rebooted_one_after_another_come_back_by_themselves_with_all_rows), AllowFailure = true)]
     public void Hosts_that_all_lost_power_at_once_come_back_by_themselves_with_all_rows()
     {
-        var term = Ha.RaftTerm(Ha.Leader());
+        var term = Ha.StoreTerm(Ha.Leader());
 
         Task.WaitAll([.. Lab.Hosts.Select(host => Task.Run(() => Lab.Command("reboot", "--crash", host)))]);
 
         Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(180));
-        Assert.That(Ha.RaftTerm(Ha.Leader()), Is.GreaterThan(term), "who comes late cannot be elected with what was before");
+        Assert.That(Ha.StoreTerm(Ha.Leader()), Is.GreaterThan(term), "who comes late cannot be elected with what was before");
         Ha.AllHave("before_reboot", 100);
-        // RAFT may elect once more after such a start, and a look at three members is not one moment.
+        // The store may elect once more after such a start, and a look at three members is not one moment.
         Assert.That(() => HaSetUp.Workspace.Kbr("plan", "--detailed-exitcode").ExitCode, Is.Zero.After(30).Seconds.PollEvery(1).Seconds);
         HaSetUp.Workspace.AssertNothingToDo();
     }

@@ -5,6 +5,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// <summary>Two of three members are lost: the third goes on by one command, and one apply rebuilds the others.</summary>
 [TestFixture]
 [Category(Ha.Membership)]
+[Category(Ha.OfRaft)]
 [DependsOnFixture(typeof(SharedDirectoryTests), AllowFailure = true)]
 public sealed class RecoverTests
 {

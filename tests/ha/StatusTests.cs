@@ -40,8 +40,9 @@ public sealed class StatusTests
     }
 
     [Test]
-    public void Patroni_and_RAFT_listen_on_the_private_address_only()
+    public void Patroni_and_its_store_listen_on_the_private_address_only()
     {
+        string[] ports = Ha.OnEtcd ? [":8008", ":2379", ":2380"] : [":8008", ":7000"];
         foreach (var member in Ha.Members)
         {
             var own = Lab.OnHost(member, "hostname -i").Trim().Split(' ')[0];
@@ -50,10 +51,8 @@ public sealed class StatusTests
                 .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
                 .Where(words => words.Length > 3)
                 .Select(words => words[3])
-                .Where(address =>
-                    address.EndsWith(":8008", StringComparison.Ordinal) || address.EndsWith(":7000", StringComparison.Ordinal)
-                );
-            Assert.That(listening, Is.EquivalentTo(new[] { own + ":8008", own + ":7000" }), member);
+                .Where(address => ports.Any(port => address.EndsWith(port, StringComparison.Ordinal)));
+            Assert.That(listening, Is.EquivalentTo(ports.Select(port => own + port)), member);
         }
     }
 
@@ -138,21 +137,21 @@ public sealed class StatusTests
     }
 
     [Test]
-    public void A_replica_cut_off_from_its_peers_is_named_as_lost_by_RAFT_while_SQL_continues()
+    public void A_replica_cut_off_from_its_peers_is_named_as_lost_by_the_store_while_SQL_continues()
     {
         var host = Ha.Members.First(member => member != Ha.Leader());
         Lab.Command("cut", host, "--peers");
         try
         {
-            // A member that led RAFT claims to for a while after it was cut off.
+            // A member that led the store claims to for a while after it was cut off.
             Lab.Until(
                 () =>
                     Regex.IsMatch(
                         Line(HaSetUp.Workspace.Kbr("status"), "quorum"),
-                        $"^NOT OK .*connected to 1 of 2 partners; {host}: RAFT's leader \\S+ is not connected to it"
+                        $"^NOT OK .*connected to 1 of 2 partners; {host}: {(Ha.OnEtcd ? "etcd" : "RAFT")}'s leader \\S+ is not connected to it"
                     ),
                 TimeSpan.FromSeconds(90),
-                "RAFT losing the member"
+                "the store losing the member"
             );
 
             var status = HaSetUp.Workspace.Kbr("status");

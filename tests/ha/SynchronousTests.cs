@@ -146,7 +146,7 @@ public sealed class SynchronousTests
         Lab.OnHost(
             Ha.Leader(),
             "docker exec -i patroni python3 - <<'P'\nimport yaml, base64, urllib.request as u\nc = "
-                + "yaml.safe_load(open('/etc/patroni/patroni.yml'))['restapi']\n"
+                + $"yaml.safe_load(open('/etc/patroni/{Ha.PatroniFile}'))['restapi']\n"
                 + $"r = u.Request('http://' + c['connect_address'] + '/config', method='PATCH', data='{json}'.encode(), "
                 + $"headers={{'Authorization': 'Basic ' + base64.b64encode((c['authentication']['username'] + ':' + "
                 + $"c['authentication']['password']).encode()).decode()}})\nu.urlopen(r)\nP"
