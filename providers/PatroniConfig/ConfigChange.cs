@@ -356,8 +356,8 @@ internal sealed class ConfigChange
                 .Select(pair => pair.Key)
                 .ToList();
             var left = values.Where(pair => pair.Value is null && waiting.IsEmpty && view.Left(pair.Key) is not null).ToList();
-            // Patroni never looks again at a value that was stored while it started its PostgreSQL (4.0.7), nor at a line that somebody took
-            // out of postgresql.conf.
+            // Patroni never looks again at a value that was stored while it started its PostgreSQL (4.0.7), nor at a line that somebody
+            // took out of postgresql.conf.
             if (open.Count > 0 && _group.Time.GetElapsedTime(asked) > s_reload)
             {
                 asked = _group.Time.GetTimestamp();
