@@ -17,6 +17,9 @@ public sealed record BackupSettings(
     BackupServer Server
 )
 {
+    /// <summary>Whether backups take only the time of processors and disks that nothing else wants.</summary>
+    public bool IsIdle { get; init; }
+
     /// <summary>When backups are taken; null for none but by hand.</summary>
     public BackupSchedule? Schedule { get; init; }
 

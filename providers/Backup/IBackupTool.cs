@@ -108,7 +108,8 @@ public interface IBackupTool
     /// <param name="repositories">How many repositories there are.</param>
     /// <param name="primaryCheck">A URL that answers with status 200 on the primary alone.</param>
     /// <param name="patience">For how long it tries and waits.</param>
-    string Program(BackupLocation location, int repositories, string primaryCheck, TimeSpan patience);
+    /// <param name="isIdle">Whether it takes only the time of processors and disks that nothing else wants.</param>
+    string Program(BackupLocation location, int repositories, string primaryCheck, TimeSpan patience, bool isIdle);
 
     /// <summary>The name of its program for scheduled proofs.</summary>
     string ProofProgramName { get; }

@@ -9,6 +9,9 @@ namespace KeyBuzz.Reconciler.Providers.Docker;
 /// <param name="Container">The container.</param>
 public sealed record ContainerJob(string Name, string Container)
 {
+    /// <summary>Whether it takes only the time of processors and disks that nothing else wants.</summary>
+    public bool IsIdle { get; init; }
+
     /// <summary>The exit status of <see cref="Start"/> where it runs already: EX_TEMPFAIL.</summary>
     public const int AlreadyRuns = 75;
 
@@ -30,7 +33,8 @@ public sealed record ContainerJob(string Name, string Container)
     public Script Start(string description, string command)
     {
         // Behind the server's own processes, as the scheduled ones.
-        var inside = $"echo $$ >{ProcessFile}; renice -n 10 -p $$ >/dev/null 2>&1 || :; {command}";
+        var idle = IsIdle ? "{ ionice -c 3 -p $$; chrt --idle -p 0 $$; } >/dev/null 2>&1 || :; " : "";
+        var inside = $"echo $$ >{ProcessFile}; renice -n 10 -p $$ >/dev/null 2>&1 || :; {idle}{command}";
         var outside =
             $"umask 077; rc=0; docker exec {Script.Quote(Container)} sh -c {Script.Quote(inside)} >{Output.Path} 2>&1 </dev/null || rc=$?; "
             + $"echo \"{Ended}$rc\" >>{Output.Path}";

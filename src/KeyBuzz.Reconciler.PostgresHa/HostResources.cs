@@ -483,7 +483,8 @@ internal sealed class HostResources(
                         BackupLook.LocationOf(topology),
                         backup.Repositories.Length,
                         $"http://{member.Address}:{Text(topology.Ports.Rest)}/primary",
-                        schedule.Patience
+                        schedule.Patience,
+                        backup.IsIdle
                     )
                 ),
                 null

@@ -6,7 +6,7 @@ namespace KeyBuzz.Reconciler.Providers.Backup.PgBackRest;
 internal static class PgBackRestProgram
 {
     /// <summary>The program of a member.</summary>
-    public static string Render(BackupLocation location, int repositories, string primaryCheck, TimeSpan patience) =>
+    public static string Render(BackupLocation location, int repositories, string primaryCheck, TimeSpan patience, bool isIdle) =>
         string.Create(
             CultureInfo.InvariantCulture,
             $$""""
@@ -27,6 +27,8 @@ internal static class PgBackRestProgram
             REPOSITORIES = range(1, {{repositories + 1}})
             PRIMARY = "{{primaryCheck}}"
             PATIENCE = {{(long)patience.TotalSeconds}}
+            # Whether it takes only the time of processors and disks that nothing else wants.
+            IDLE = {{(isIdle ? "True" : "False")}}
             PAUSE = 15
             RETRY = 60
             # Members' clocks differ, and their timers elapse at their own time.
@@ -89,8 +91,18 @@ internal static class PgBackRestProgram
                 return [number for number in REPOSITORIES if number not in there]
 
 
-            def main():
+            def give_way():
                 os.nice(10)
+                if IDLE:
+                    subprocess.call(["ionice", "-t", "-c", "3", "-p", str(os.getpid())])
+                    try:
+                        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+                    except OSError as error:
+                        say("not at the lowest priority: " + str(error))
+
+
+            def main():
+                give_way()
                 begun = int(time.time())
                 since = begun if is_primary() else begun - SKEW
                 trouble = "no member took it"

@@ -265,10 +265,10 @@ internal sealed class PgBackRestTool : IBackupTool
     public string ProgramName => "kbr-backup.py";
 
     /// <inheritdoc />
-    public string Program(BackupLocation location, int repositories, string primaryCheck, TimeSpan patience)
+    public string Program(BackupLocation location, int repositories, string primaryCheck, TimeSpan patience, bool isIdle)
     {
         ArgumentNullException.ThrowIfNull(location);
-        return PgBackRestProgram.Render(location, repositories, primaryCheck, patience);
+        return PgBackRestProgram.Render(location, repositories, primaryCheck, patience, isIdle);
     }
 
     /// <inheritdoc />

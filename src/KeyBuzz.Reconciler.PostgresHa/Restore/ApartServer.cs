@@ -115,16 +115,20 @@ internal sealed class ApartServer(PostgresTopology topology, string container, s
     public Script Look() =>
         new(
             $$$"""
-            docker inspect -f '{{.State.Status}} {{.State.ExitCode}} {{index .Config.Labels "{{{Label}}}"}}' {{{container}}} 2>/dev/null || echo none
-            timeout 10 {{{Psql(
+            state=$(docker inspect -f '{{.State.Status}} {{.State.ExitCode}} {{index .Config.Labels "{{{Label}}}"}}' {{{container}}} 2>/dev/null || echo none)
+            said=$(docker logs --tail 50 {{{container}}} 2>&1 | grep -v '^$' || true)
+            printf '%s\n' "$state"
+            # While files are restored nothing is logged, and no server is there to be asked: looking costs the restore time of processors.
+            [ -n "$said" ] && timeout 10 {{{Psql(
                 "SELECT concat_ws(' ', pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() ELSE 'primary' END)"
             )}}} </dev/null 2>/dev/null || echo starting
-            said=$(docker logs --tail 50 {{{container}}} 2>&1 | grep -v '^$' || true)
             why=
-            [ "$(docker inspect -f '{{.State.Running}}' {{{container}}} 2>/dev/null)" = true ] ||
-                why=$(printf '%s\n' "$said" | grep -E 'FATAL|PANIC|ERROR' | grep -v 'starting up' | tail -n 1 || true)
+            case $state in
+            'running '*) ;;
+            *) why=$(printf '%s\n' "$said" | grep -E 'FATAL|PANIC|ERROR' | grep -v 'starting up' | tail -n 1 || true) ;;
+            esac
             [ -n "$why" ] && printf '%s\n' "$why" || printf '%s\n' "$said" | tail -n 1
-            docker logs {{{container}}} 2>&1 | grep -c 'recovery stopping' || true
+            [ -z "$said" ] || docker logs {{{container}}} 2>&1 | grep -c 'recovery stopping' || true
             """
         );
 

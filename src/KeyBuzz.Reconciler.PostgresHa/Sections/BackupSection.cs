@@ -153,6 +153,7 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
                 server
             )
             {
+                IsIdle = own.Choice("priority", true, ("idle", true), ("low", false)),
                 ReplicasFromRepository = own.Boolean("replicas_from_repository") ?? false,
                 Schedule = schedule,
                 Proof = proof,

@@ -202,6 +202,10 @@ internal static class PostgresSchema
             Choices = ["zst", "lz4", "gz", "none"],
         },
         Integer("process_max", "How many processes compress and transfer at the same time.", "1", 1),
+        Word("priority", "Which time of processors and disks backups take: what nothing else wants, or less than PostgreSQL.", "idle") with
+        {
+            Choices = ["idle", "low"],
+        },
         Section("schedule", "When backups are taken: systemd timers on every member; default: by hand.", BackupSchedule),
         Section("prove", "When the backups are proven: a systemd timer on every member; default: by hand.", BackupProof),
         Boolean("replicas_from_repository", "Whether a new replica is restored from a repository, which spares the primary.", "false"),

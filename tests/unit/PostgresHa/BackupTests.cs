@@ -283,14 +283,16 @@ internal sealed class BackupTests : BlueprintFixture
     public void What_cannot_be_meant_is_an_error(string backup, string expected) =>
         Assert.That(OnlyError(With("backup: " + backup)), Does.Contain(expected));
 
-    [Test]
-    public void A_schedule_is_a_timer_of_each_kind_on_every_member_with_a_program_that_finds_the_primary()
+    [TestCase("", "True")]
+    [TestCase("priority: idle, ", "True")]
+    [TestCase("priority: low, ", "False")]
+    public void A_schedule_is_a_timer_of_each_kind_on_every_member_with_a_program_that_finds_the_primary(string priority, string isIdle)
     {
         var cluster = Load(
             With(
                 One.Replace(
                     " }] }",
-                    " }], schedule: { full: Sun 01:00, incremental: [daily, '12:00'], try_for: 2h } }",
+                    $" }}], {priority}schedule: {{ full: Sun 01:00, incremental: [daily, '12:00'], try_for: 2h }} }}",
                     StringComparison.Ordinal
                 )
             )
@@ -306,7 +308,10 @@ internal sealed class BackupTests : BlueprintFixture
                 )
             );
             var program = Content(cluster, $"config_file.backup-program@{member.Name}");
-            Assert.That(program, Does.Contain($"PRIMARY = \"http://{member.Address}:8008/primary\"\nPATIENCE = 7200\n"));
+            Assert.That(
+                program,
+                Does.Contain($"PRIMARY = \"http://{member.Address}:8008/primary\"\nPATIENCE = 7200\n").And.Contain($"\nIDLE = {isIdle}\n")
+            );
         }
 
         var timer = Find(cluster, $"systemd_timer.kbr-backup-full@{Member}");

@@ -43,6 +43,18 @@ internal sealed class ContainerJobTests
         Assert.That(File.GetUnixFileMode(_job.Output.Path), Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite));
     }
 
+    [Test]
+    public void An_idle_one_takes_the_time_that_nothing_else_wants([Values] bool isIdle)
+    {
+        Assert.That(Run((_job with { IsIdle = isIdle }).Start("a job", "chrt -p $$; ionice -p $$")).ExitCode, Is.Zero);
+        Assert.That(
+            State("inactive").Output,
+            isIdle
+                ? Does.Contain("policy: SCHED_IDLE\n").And.EndWith("\nidle\n")
+                : Does.Contain("policy: SCHED_OTHER\n").And.Not.EndWith("\nidle\n")
+        );
+    }
+
     [TestCase("active")]
     [TestCase("deactivating")]
     public void One_that_runs_is_not_started_again(string state)

@@ -167,7 +167,7 @@ internal static class BackupCommand
         var job = new RemoteJob(
             session,
             topology.Members.First(member => member.Name == leader),
-            new ContainerJob(Job, location.Container),
+            new ContainerJob(Job, location.Container) { IsIdle = topology.Backup!.IsIdle },
             Word
         );
         var since = session.Time.GetTimestamp();

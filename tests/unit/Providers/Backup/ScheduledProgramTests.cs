@@ -13,13 +13,14 @@ internal sealed class ScheduledProgramTests
     private HttpListener _patroni = new();
     private int _port;
     private volatile int _role = 503;
+    private bool _isIdle = true;
 
     [SetUp]
     public void Begin()
     {
         ProviderBench.OnlyAsRootWith("python3");
         _folder = Directory.CreateTempSubdirectory("kbr-program-").FullName;
-        _role = 503;
+        (_role, _isIdle) = (503, true);
         _port = Ssh.SshServer.FreePort();
         _patroni = new HttpListener();
         _patroni.Prefixes.Add($"http://127.0.0.1:{_port}/");
@@ -34,7 +35,8 @@ internal sealed class ScheduledProgramTests
             echo "$*" >> {{_folder}}/asked
             case $* in
             *" info") cat {{_folder}}/info ;;
-            *" backup") if [ -e {{_folder}}/broken ]; then echo "ERROR: [049]: unable to connect"; exit 49; fi ;;
+            *" backup") chrt -p $$ >> {{_folder}}/priority; ionice -p $$ >> {{_folder}}/priority; nice >> {{_folder}}/priority
+                if [ -e {{_folder}}/broken ]; then echo "ERROR: [049]: unable to connect"; exit 49; fi ;;
             esac
 
             """
@@ -56,6 +58,19 @@ internal sealed class ScheduledProgramTests
         _role = 200;
         Assert.That(Run("full"), Is.EqualTo((0, "taken on this member\n")));
         Assert.That(Backups(), Is.EqualTo(new[] { "--repo=1 --type=full backup", "--repo=2 --type=full backup" }));
+    }
+
+    [Test]
+    public void It_takes_the_time_that_nothing_else_wants([Values] bool isIdle)
+    {
+        (_role, _isIdle) = (200, isIdle);
+        Assert.That(Run("full").Exit, Is.Zero);
+        Assert.That(
+            File.ReadAllText(Path.Combine(_folder, "priority")),
+            isIdle
+                ? Does.Contain("policy: SCHED_IDLE\n").And.Contain("\nidle\n10\n")
+                : Does.Contain("policy: SCHED_OTHER\n").And.Not.Contain("\nidle\n").And.Contain("\n10\n")
+        );
     }
 
     [Test]
@@ -131,7 +146,8 @@ internal sealed class ScheduledProgramTests
                     new BackupLocation("patroni", "/etc/patroni/pgbackrest.conf", "pg"),
                     2,
                     $"http://127.0.0.1:{_port}/primary",
-                    TimeSpan.FromSeconds(patience)
+                    TimeSpan.FromSeconds(patience),
+                    _isIdle
                 )
                 .Replace("/tmp/", _folder + "/", StringComparison.Ordinal)
         );
