@@ -159,7 +159,9 @@ internal static partial class DocumentedCommands
         ("eng/test.sh", "is the run that this test is part of"),
         ("eng/test.sh unit ha", "is the run that this test is part of"),
         ("KBR_LAB=f eng/soak.sh --minutes 20 --seed 1", "takes 20 minutes; SoakTests runs the same program for a shorter time"),
-        ("KBR_LAB=h eng/switchover-soak.sh 10 1", "takes many minutes; DrillTests and LiveChangeTests hand over under writers, too"),
+        ("KBR_STORE=etcd eng/test.sh ha", "is the run that this test is part of, with another store"),
+        ("KBR_LAB=h eng/switchover-soak.sh 100 10", "takes many minutes; DrillTests and LiveChangeTests hand over under writers, too"),
+        ("kbr restore --to '2026-11-28 21:10:00+01' --lost db-slave-02", "loses a host; eng/backup-faults.sh lost restores without one"),
         ("docker buildx imagetools inspect debian:trixie-slim --format '{{.Manifest.Digest}}'", "asks a public registry"),
         (
             "docker build --build-arg BASE=debian@sha256:… -t registry.example.com/kbr/patroni:17-4.0.7 images/patroni",
