@@ -124,15 +124,18 @@ public sealed class DocumentedCommandsTests
     {
         var image = Lab.Images();
         var published = Regex.Match(HaSetUp.Workspace.Yaml, @"ssh: \{ host: (127\.0\.\d+\.)120").Groups[1].Value + "5:5000";
+        var tag = $"{published}/kbr/patroni:17-4.0.7";
         string[] said =
         [
             .. DocumentedCommands
                 .WithRegistry.Select(command => command.Replace("registry.example.com", published, StringComparison.Ordinal))
-                .Prepend($"docker tag {image["PATRONI_ID"]} {published}/kbr/patroni:17-4.0.7")
+                .Prepend($"docker tag {image["PATRONI_ID"]} {tag}")
+                // The digest in this registry would be the first of the image in the run on another lab, too.
+                .Append($"docker rmi {tag}")
                 .Select(command => Shell(_folder, command).Output),
         ];
 
-        Assert.That(said[^1], Does.Match($"^{Regex.Escape(published)}/kbr/patroni@sha256:[0-9a-f]{{64}}\n$"));
+        Assert.That(said[^2], Does.Match($"^{Regex.Escape(published)}/kbr/patroni@sha256:[0-9a-f]{{64}}\n$"));
     }
 
     [Test]
