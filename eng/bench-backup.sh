@@ -135,7 +135,8 @@ set -e
 umask 077
 {
     grep -v -e '^repo1-' -e '^# Repo' -e '^\\[keybuzz' -e '^pg1-' /etc/patroni/pgbackrest.conf
-    printf '%s\n' repo1-path=$beside repo1-bundle=y repo1-retention-full=2 repo1-cipher-type=aes-256-cbc repo1-cipher-pass=of-the-benchmark-alone
+    printf '%s\n' repo1-path=$beside repo1-bundle=y repo1-retention-full=2
+    printf '%s\n' repo1-cipher-type=aes-256-cbc repo1-cipher-pass=of-the-benchmark-alone
     echo '[keybuzz-pg]'
     grep '^pg1-' /etc/patroni/pgbackrest.conf
 } >/tmp/beside.conf
@@ -143,7 +144,8 @@ pgbackrest --config=/tmp/beside.conf --stanza=keybuzz-pg --no-online stanza-crea
 pgbackrest --config=/tmp/beside.conf --stanza=keybuzz-pg --type=full --no-archive-check --process-max=2 backup
 END
 cold() {
-    on "$leader" "sync -f $directory; find $directory -xdev -type f -exec sh -c 'for one; do dd if=\"\$one\" iflag=nocache count=0 status=none; done' sh {} +"
+    on "$leader" "sync -f $directory
+        find $directory -xdev -type f -exec sh -c 'for one; do dd if=\"\$one\" iflag=nocache count=0 status=none; done' sh {} +"
     sync -f "$disk"
     dd if="$disk" iflag=nocache count=0 status=none
 }
