@@ -18,6 +18,7 @@ declare -A lab_of=([lab]='' [membership]='' [ha]=b [fresh-hosts]=b [live]=c)
 declare -A project_of=([lab]=tests/lab [membership]=tests/ha [ha]=tests/ha [fresh-hosts]=tests/ha [live]=tests/ha)
 declare -A filter_of=([ha]='TestCategory!=live&TestCategory!=membership&TestCategory!=fresh-hosts' [live]='TestCategory=live' [membership]='TestCategory=membership' [fresh-hosts]='TestCategory=fresh-hosts')
 # KBR_STORE=etcd has the cluster that the fixtures share use etcd, and leaves out the tests about RAFT itself.
+[[ ${KBR_STORE-} =~ ^(raft|etcd)?$ ]] || { echo "no store '$KBR_STORE': raft, etcd" >&2; exit 2; }
 if [[ ${KBR_STORE-} == etcd ]]; then
     for suite in ha live membership; do filter_of[$suite]="(${filter_of[$suite]})&TestCategory!=raft"; done
 fi

@@ -89,7 +89,8 @@ public sealed class InstallTests
         const string look =
             "{ ps -eo args; journalctl --no-pager; for c in $(docker ps -aq); do docker inspect $c; docker logs "
             + "$c 2>&1; done; cat /var/lib/kbr/*/records/* /run/kbr/* 2>/dev/null;"
-            + " find /opt/keybuzz /etc /var/log -type f ! -path '*/postgres/data/*' ! -path '*/postgres/raft/*' ! -path '*/postgres/etcd/*' ! "
+            + " find /opt/keybuzz /etc /var/log -type f ! -path '*/postgres/data/*' ! -path '*/postgres/raft/*' "
+            + "! -path '*/postgres/etcd/*' ! "
             + "-name 'patroni*.yml' ! -name userlist.txt -exec cat {} + ; } 2>/dev/null | grep -a -o "
             + "'canary-[a-z][a-z]*' | sort | uniq -c || true";
         foreach (var host in Lab.Hosts)

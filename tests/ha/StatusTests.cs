@@ -148,7 +148,8 @@ public sealed class StatusTests
                 () =>
                     Regex.IsMatch(
                         Line(HaSetUp.Workspace.Kbr("status"), "quorum"),
-                        $"^NOT OK .*connected to 1 of 2 partners; {host}: {(Ha.OnEtcd ? "etcd" : "RAFT")}'s leader \\S+ is not connected to it"
+                        $"^NOT OK .*connected to 1 of 2 partners; {host}: {(Ha.OnEtcd ? "etcd" : "RAFT")}'s leader "
+                            + "\\S+ is not connected to it"
                     ),
                 TimeSpan.FromSeconds(90),
                 "the store losing the member"

@@ -115,7 +115,8 @@ internal sealed class ApartServer(PostgresTopology topology, string container, s
     public Script Look() =>
         new(
             $$$"""
-            state=$(docker inspect -f '{{.State.Status}} {{.State.ExitCode}} {{index .Config.Labels "{{{Label}}}"}}' {{{container}}} 2>/dev/null || echo none)
+            state=$(docker inspect -f '{{.State.Status}} {{.State.ExitCode}} {{index .Config.Labels "{{{Label}}}"}}' {{{container}}} \
+                2>/dev/null || echo none)
             said=$(docker logs --tail 50 {{{container}}} 2>&1 | grep -v '^$' || true)
             printf '%s\n' "$state"
             # While files are restored nothing is logged, and no server is there to be asked: looking costs the restore time of processors.
