@@ -188,7 +188,8 @@ internal sealed class RemoteShell : IAsyncDisposable
             var first = await Task.WhenAny(reading, output.Overflowed, error.Overflowed)
                 .WaitAsync(deadline, _connection.Time, cancellationToken)
                 .ConfigureAwait(false);
-            if (first != reading)
+            // Its end may be seen before its bound: what is kept of it then is no answer.
+            if (first != reading || output.Overflowed.IsCompleted || error.Overflowed.IsCompleted)
             {
                 return await EndFloodAsync(output, reading, mostBytes).ConfigureAwait(false);
             }
