@@ -39,8 +39,8 @@ internal sealed class ProofShellTests : BlueprintFixture
         Give("turn", Member);
         Give("target", "1795901700 31272092");
         Give("has-ledger", "t");
-        Give("ledger", "3|3|abc|0");
-        Give("found", "3|3|abc|0");
+        Give("ledger", "3|3|abc");
+        Give("found", "3|3|abc");
         Give("identifier", "7");
         Give("used", "1000");
         Give("free", "9000000000");
@@ -62,7 +62,7 @@ internal sealed class ProofShellTests : BlueprintFixture
             *.py' target '*) [ ! -e @/meanwhile ] || cp @/meanwhile @/containers/kbr-proof; cat @/target; [ ! -e @/refuted ] || exit 2 ;;
             'exec patroni '*pg_last_wal_replay_lsn*) echo 0/7000028 ;;
             'exec patroni '*to_regclass*) cat @/has-ledger ;;
-            'exec patroni '*'count('*) cat @/ledger ;;
+            'exec patroni '*'row_number('*) cat @/ledger ;;
             'exec patroni '*system_identifier*) cat @/identifier ;;
             'run -d '*) [ -e @/instead ] && cp @/instead @/containers/kbr-proof || echo 'by-timer true' > @/containers/kbr-proof ;;
             'exec kbr-proof '*system_identifier*) echo 7 ;;
@@ -127,10 +127,32 @@ internal sealed class ProofShellTests : BlueprintFixture
         Assert.That(Record(), Is.Null);
     }
 
+    // A restore to a second has the rows of that second, or of just before or after; the second itself, which a backup serves, stays.
+    [TestCase("2|2|abb")]
+    [TestCase("3|3|abc")]
+    public void A_row_that_is_committed_at_the_very_second_may_be_in_or_out(string found)
+    {
+        Give("ledger", "2|2|abb\n3|3|abc");
+        Give("found", found);
+        var (exit, said) = Run();
+        Assert.That((exit, Record()?.LedgerRows), Is.EqualTo((0, (long?)(found[0] - '0'))), said);
+        Assert.That(Record()!.Target, Is.EqualTo("2026-11-28 21:35:00.000000+00"));
+    }
+
+    [TestCase("0|0|\n1|1|aba", true)]
+    [TestCase("1|1|aba", false)]
+    public void Before_its_first_row_there_was_no_ledger(string states, bool proven)
+    {
+        Give("ledger", states);
+        Give("found", null);
+        var (exit, said) = Run();
+        Assert.That((exit, Record()?.Failure), Is.EqualTo(proven ? (0, null) : (2, "the ledger is missing in it")), said);
+    }
+
     [Test]
     public void Another_ledger_refutes()
     {
-        Give("found", "3|3|abd|0");
+        Give("found", "3|3|abd");
         var (exit, said) = Run();
         Assert.That((exit, Containers()), Is.EqualTo((2, Array.Empty<string>())), said);
         Assert.That(Record()!.Failure, Does.StartWith("the ledger is another one: "));
