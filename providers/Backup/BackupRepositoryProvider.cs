@@ -14,7 +14,7 @@ public sealed class BackupRepositoryProvider(IBackupTool tool) : IGroupResourceP
     private const string Ready = "ready on every member";
     private const string OtherPlace = "not in the configuration yet";
     private const string FirstBackup = "take a full backup after the apply (kbr backup --full): a new place holds none";
-    private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(60));
+    private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(60)) { SparesSlowHosts = true };
 
     /// <summary>The type with the default tool.</summary>
     public BackupRepositoryProvider()

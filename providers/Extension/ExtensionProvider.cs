@@ -17,7 +17,7 @@ public sealed class ExtensionProvider : IGroupResourceProvider
     private const string Available = "available";
     private const string Everywhere = "on every member";
     private const string Image = "image";
-    private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(60));
+    private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(60)) { SparesSlowHosts = true };
 
     /// <inheritdoc />
     public ResourceSchema Schema { get; } =

@@ -639,7 +639,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
 
         // It fails while the store elects another leader, if the stopped member was its leader. So it is retried.
         ImmutableArray<Host> staying = [.. access.Members.Where(member => member.Name != host)];
-        var pace = new PollPace(s_poll, GateTimeout(policy));
+        var pace = new PollPace(s_poll, GateTimeout(policy)) { SparesSlowHosts = true };
         if (
             await Poll.UntilAsync(
                     () => new ClusterStore(policy, new Part(access, staying), store).ChangeAsync(staying, mayAdd: false, cancellationToken),

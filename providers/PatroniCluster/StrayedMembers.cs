@@ -78,7 +78,7 @@ internal static class StrayedMembers
                 await Poll.UntilAsync(
                         () => LookAsync(resource, group, store, cancellationToken),
                         condition,
-                        new PollPace(s_poll, limit),
+                        new PollPace(s_poll, limit) { SparesSlowHosts = true },
                         group.Time,
                         cancellationToken
                     )

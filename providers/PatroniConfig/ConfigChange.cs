@@ -49,7 +49,7 @@ internal sealed class ConfigChange
         (_settings, _connection, var timeout) = PatroniConfigSpec.Of(change.Resource);
         _resource = change.Resource;
         _group = group;
-        _pace = new PollPace(s_poll, timeout);
+        _pace = new PollPace(s_poll, timeout) { SparesSlowHosts = true };
         _members = new PatroniMembers(change.Resource, group, store, _pace.Deadline);
         _values = (change.Operation == ResourceOperation.Create ? _settings.Keys : change.Changed).ToImmutableSortedDictionary(
             key => key,

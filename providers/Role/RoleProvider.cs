@@ -19,7 +19,7 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
     // dependent_objects_still_exist.
     private const string OwnsSomething = "2BP01";
 
-    private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(60));
+    private static readonly PollPace s_pace = new(TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(60)) { SparesSlowHosts = true };
 
     /// <inheritdoc />
     public ResourceSchema Schema { get; } =

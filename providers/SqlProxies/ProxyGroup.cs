@@ -67,7 +67,7 @@ public sealed class ProxyGroup : IGroupPolicy
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(group);
         var spec = ProxyGroupSpec.Of(policy);
-        var pace = new PollPace(s_poll, spec.Timeout);
+        var pace = new PollPace(s_poll, spec.Timeout) { SparesSlowHosts = true };
         var problems = await Poll.UntilAsync(
                 ProblemsAsync,
                 found => found.Count == 0,

@@ -191,7 +191,7 @@ public sealed class EtcdGroup : IGroupPolicy
         var last = await Poll.UntilAsync(
                 ForgetAsync,
                 pending => pending is null,
-                new PollPace(s_poll, GateTimeout(policy)),
+                new PollPace(s_poll, GateTimeout(policy)) { SparesSlowHosts = true },
                 access.Time,
                 cancellationToken,
                 beforePause: pending => access.Report.Awaits(pending!)

@@ -5,8 +5,14 @@ namespace KeyBuzz.Reconciler.Hosts;
 /// <param name="Deadline">How long it goes on. The look that begins before it ends is finished, and counts.</param>
 public sealed record PollPace(TimeSpan Interval, TimeSpan Deadline)
 {
-    /// <summary>Whether the pause is at least as long as the look before it, so that slow hosts are not asked all the time.</summary>
+    // What is waited for runs on the hosts that are looked at.
+    private const int LooksPerPause = 3;
+
+    /// <summary>Whether the pause is at least three times as long as the look before it, so that busy hosts have most of their time for what
+    /// is waited for.</summary>
     public bool SparesSlowHosts { get; init; }
+
+    internal TimeSpan PauseAfter(TimeSpan look) => SparesSlowHosts && look * LooksPerPause > Interval ? look * LooksPerPause : Interval;
 }
 
 /// <summary>The one loop that waits for something to become true.</summary>
@@ -55,10 +61,7 @@ public static class Poll
             }
 
             beforePause?.Invoke(seen);
-            var pause = pace.SparesSlowHosts
-                ? TimeSpan.FromTicks(Math.Max(pace.Interval.Ticks, time.GetElapsedTime(asked).Ticks))
-                : pace.Interval;
-            await Task.Delay(pause, time, cancellationToken).ConfigureAwait(false);
+            await Task.Delay(pace.PauseAfter(time.GetElapsedTime(asked)), time, cancellationToken).ConfigureAwait(false);
         }
     }
 }
