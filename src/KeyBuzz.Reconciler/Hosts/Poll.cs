@@ -5,14 +5,19 @@ namespace KeyBuzz.Reconciler.Hosts;
 /// <param name="Deadline">How long it goes on. The look that begins before it ends is finished, and counts.</param>
 public sealed record PollPace(TimeSpan Interval, TimeSpan Deadline)
 {
-    // What is waited for runs on the hosts that are looked at.
+    // What is waited for runs on the hosts that are looked at. A look that took very long has waited itself.
     private const int LooksPerPause = 3;
+    private static readonly TimeSpan s_longest = TimeSpan.FromSeconds(5);
 
-    /// <summary>Whether the pause is at least three times as long as the look before it, so that busy hosts have most of their time for what
-    /// is waited for.</summary>
+    /// <summary>Whether the pause is three times as long as the look before it, up to five seconds, so that busy hosts have most of their
+    /// time for what is waited for.</summary>
     public bool SparesSlowHosts { get; init; }
 
-    internal TimeSpan PauseAfter(TimeSpan look) => SparesSlowHosts && look * LooksPerPause > Interval ? look * LooksPerPause : Interval;
+    internal TimeSpan PauseAfter(TimeSpan look)
+    {
+        var pause = look * LooksPerPause < s_longest ? look * LooksPerPause : s_longest;
+        return SparesSlowHosts && pause > Interval ? pause : Interval;
+    }
 }
 
 /// <summary>The one loop that waits for something to become true.</summary>

@@ -2,22 +2,31 @@ using System.Globalization;
 
 namespace KeyBuzz.Reconciler.Hosts;
 
-/// <summary>Whether a TCP port of another host answers, refuses or stays silent, tried from this host for at most two seconds.</summary>
+/// <summary>Whether a TCP port of another host answers, refuses or stays silent, tried from this host for two to three seconds.</summary>
 public sealed record PortRead(string Address, int Port) : Read<PortState>
 {
     /// <summary>How it is asked and answered.</summary>
     public static ReadKind Kind { get; } = ReadKind.Of<PortRead>(null, Parse, Start);
 
-    // Ports may each take two seconds to stay silent.
+    // One process tries one after the other, which is all where each answers. Those that it does not come to since one stays silent are
+    // tried at once, in a process each.
     private static string Start(ProbeText script, IReadOnlyList<PortRead> reads)
     {
-        var tries = string.Concat(reads.Index().Select(one => $"port {one.Index} {Script.Quote(one.Item.Address)} {one.Item.Port} &\n"));
+        var tries = string.Concat(reads.Index().Select(one => $"\"$1\" {one.Index} {Script.Quote(one.Item.Address)} {one.Item.Port}\n"));
         return script.RunBeside(
-            $"""
-            timeout 2 bash -s <<'{script.Nonce}_ports' 2>/dev/null
-            port() {"{"} if m=$({"{"} : >"/dev/tcp/$2/$3"; {"}"} 2>&1); then echo "$1 answered"; else case $m in *'onnection refused'*) echo "$1 refused";; esac; fi; {"}"}
-            {tries}wait
-            {script.Nonce}_ports
+            $$"""
+            timeout 3 bash -s <<'{{script.Nonce}}_ports' 2>/dev/null
+            port() { if { : >"/dev/tcp/$2/$3"; } 2>&1; then echo "$1 answered"; else echo "$1 failed"; fi; }
+            late() { case $said in *$'\n'"$1 "*) ;; *) port "$@" & ;; esac; }
+            each() {
+            {{tries}}:
+            }
+            export -f port each
+            said=$'\n'$(timeout 0.5 bash -c 'each port')
+            printf '%s\n' "$said"
+            each late
+            wait
+            {{script.Nonce}}_ports
             end ports $?
             """
         );
@@ -25,21 +34,17 @@ public sealed record PortRead(string Address, int Port) : Read<PortState>
 
     private static void Parse(ProbeAnswer answer, IReadOnlyList<PortRead> reads)
     {
-        var states = answer
-            .Part("ports")
-            .Lines.Select(line => line.Split(' '))
-            .Where(words => words.Length == 2)
-            .ToDictionary(words => words[0], words => words[1], StringComparer.Ordinal);
+        var lines = answer.Part("ports").Lines;
+        var answered = lines.ToHashSet(StringComparer.Ordinal);
         foreach (var (number, read) in reads.Index())
         {
+            // bash names the connection that it reports.
+            var refused = $"/dev/tcp/{read.Address}/{read.Port}: Connection refused";
             answer.Set(
                 read,
-                states.GetValueOrDefault(number.ToString(CultureInfo.InvariantCulture)) switch
-                {
-                    "answered" => PortState.Answered,
-                    "refused" => PortState.Refused,
-                    _ => PortState.Silent,
-                }
+                answered.Contains(string.Create(CultureInfo.InvariantCulture, $"{number} answered")) ? PortState.Answered
+                    : Array.Exists(lines, line => line.EndsWith(refused, StringComparison.Ordinal)) ? PortState.Refused
+                    : PortState.Silent
             );
         }
     }

@@ -82,7 +82,15 @@ internal static class ReadSamples
         {
             Nothing = """{"Properties":{},"DropIns":[],"StartedWith":[],"ActiveSince":null}""",
         },
-        new(new PortRead("10.0.0.1", 5432), "port 0 '10.0.0.1' 5432 &", "0 refused\n@ports 0", "1") { Nothing = "2" },
+        new(
+            new PortRead("10.0.0.1", 5432),
+            "0 '10.0.0.1' 5432",
+            "environment: line 1: /dev/tcp/10.0.0.1/5432: Connection refused\n0 failed\n@ports 0",
+            "1"
+        )
+        {
+            Nothing = "2",
+        },
         new(
             new LockRead(),
             "cat /run/kbr/lock.json",
