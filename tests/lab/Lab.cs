@@ -95,12 +95,13 @@ internal static class Lab
         Assert.That(outcome.ExitCode, Is.Zero, $"lab/{name}: {outcome.All}");
     }
 
-    /// <summary>Waits until something holds, looking ten times a second; what takes long to find out, for two fifths of the time at
-    /// most.</summary>
-    public static void Until(Func<bool> condition, TimeSpan deadline, string what) => Until(condition, deadline, () => what);
+    /// <summary>Waits until something holds, looking ten times a second; what takes long to find out, for a quarter of the time, and every
+    /// five seconds at least.</summary>
+    public static void Until(Func<bool> condition, TimeSpan deadline, string what, TimeSpan? pace = null) =>
+        Until(condition, deadline, () => what, pace);
 
     /// <summary>The same, where what is waited for can be said better at the end.</summary>
-    public static void Until(Func<bool> condition, TimeSpan deadline, Func<string> what)
+    public static void Until(Func<bool> condition, TimeSpan deadline, Func<string> what, TimeSpan? pace = null)
     {
         var clock = Stopwatch.StartNew();
         using var pause = new ManualResetEventSlim();
@@ -114,7 +115,7 @@ internal static class Lab
 
             Assert.That(clock.Elapsed, Is.LessThan(deadline), () => $"waited for {what()}");
             // A status loads the hosts of all labs, and so what is waited for.
-            pause.Wait(TimeSpan.FromMilliseconds(Math.Max(100, 1.5 * (clock.Elapsed - asked).TotalMilliseconds)));
+            pause.Wait(pace ?? TimeSpan.FromMilliseconds(Math.Clamp(3 * (clock.Elapsed - asked).TotalMilliseconds, 100, 5000)));
         }
     }
 
