@@ -352,16 +352,17 @@ internal sealed class ConfigChange
                 )
                 .ToList();
             var leaving = values
-                .Where(pair => pair.Value is null && view.Members.Any(member => IsLeaving(member, pair.Key)))
-                .Select(pair => pair.Key)
+                .Where(pair => pair.Value is null)
+                .SelectMany(pair => view.Members.Where(member => IsLeaving(member, pair.Key)).Select(member => (pair.Key, member.Name)))
                 .ToList();
             var left = values.Where(pair => pair.Value is null && waiting.IsEmpty && view.Left(pair.Key) is not null).ToList();
-            // Patroni never looks again at a value that was stored while it started its PostgreSQL (4.0.7), nor at a line that somebody
-            // took out of postgresql.conf.
-            if (open.Count > 0 && _group.Time.GetElapsedTime(asked) > s_reload)
+            // Patroni never looks again at what was stored or removed while it started its PostgreSQL (4.0.7), nor at a line that somebody
+            // took out of postgresql.conf, or added to it.
+            ImmutableSortedSet<string> behind = [.. view.Without(open), .. leaving.Select(one => one.Name)];
+            if (!behind.IsEmpty && _group.Time.GetElapsedTime(asked) > s_reload)
             {
                 asked = _group.Time.GetTimestamp();
-                foreach (var member in view.Without(open))
+                foreach (var member in behind)
                 {
                     await ReloadAsync(member, cancellationToken).ConfigureAwait(false);
                 }
@@ -371,7 +372,7 @@ internal sealed class ConfigChange
         }
     }
 
-    // Patroni compares all of its settings with PostgreSQL's then.
+    // Patroni compares all of its settings with PostgreSQL's then, and writes postgresql.conf anew.
     private async Task ReloadAsync(string member, CancellationToken cancellationToken)
     {
         try
@@ -382,7 +383,7 @@ internal sealed class ConfigChange
         }
         catch (TransientFailureException)
         {
-            // It is asked again, as long as it lacks the value.
+            // It is asked again, as long as it is behind.
         }
     }
 
@@ -390,13 +391,13 @@ internal sealed class ConfigChange
     /// <param name="View">Their configuration.</param>
     /// <param name="Waiting">The members with a pending restart.</param>
     /// <param name="Open">The values that some member does not use yet.</param>
-    /// <param name="Leaving">The removed keys that PostgreSQL still has.</param>
+    /// <param name="Leaving">The removed keys that a member's PostgreSQL still has.</param>
     /// <param name="Left">The keys of removed slots that still exist.</param>
     private sealed record Settling(
         ConfigView View,
         ImmutableSortedSet<string> Waiting,
         IReadOnlyList<KeyValuePair<string, string?>> Open,
-        IReadOnlyList<string> Leaving,
+        IReadOnlyList<(string Key, string Member)> Leaving,
         IReadOnlyList<string> Left
     )
     {
@@ -414,8 +415,14 @@ internal sealed class ConfigChange
                 : $"after {pace.Deadline.TotalSeconds:0} s not every member of {scope} uses the stored values: "
                     + (
                         Open.Count == 0
-                            ? $"{string.Join(", ", Leaving)} removed but still in postgresql.conf; does a member's own "
-                                + $"patroni.yml set it?"
+                            ? string.Join(
+                                "; ",
+                                Leaving
+                                    .GroupBy(one => one.Member, one => one.Key)
+                                    .Select(left =>
+                                        $"{left.Key} still has {string.Join(", ", left)} in its postgresql.conf: does its own patroni.yml set it?"
+                                    )
+                            )
                             : string.Join(
                                 "; ",
                                 Open.Select(pair =>

@@ -472,9 +472,9 @@ internal sealed class RealClusterTests
         _bench.Sql(replica, "ALTER SYSTEM RESET maintenance_work_mem");
     }
 
-    // As one is that was stored while Patroni started the member's PostgreSQL: Patroni takes it for set.
+    // As one is that was stored, or removed, while Patroni started the member's PostgreSQL: Patroni takes it for done.
     [Test]
-    public async Task A_stored_value_that_a_members_file_lacks_is_brought_there()
+    public async Task A_stored_value_that_a_members_file_lacks_is_brought_there_and_a_removed_one_is_taken_out()
     {
         const string key = "postgresql.parameters.hash_mem_multiplier";
         var config = Config((key, "3.0"));
@@ -491,6 +491,20 @@ internal sealed class RealClusterTests
 
         Assert.That(Differing(_configs, config, await AttributesAsync(_configs, config)), Is.Empty);
         await ChangeAsync(_configs, Config(), ResourceOperation.Update, key);
+        ProviderBench.Output($"docker exec {_bench.MachineOf(replica)} sh -c \"echo hash_mem_multiplier = 4 >> {file}\"");
+        _bench.Sql(replica, "SELECT pg_reload_conf()");
+        var added = await Poll.UntilAsync(
+            () => Task.FromResult(_bench.Sql(replica, "SHOW hash_mem_multiplier")),
+            value => value == "4",
+            new PollPace(TimeSpan.FromMilliseconds(200), TimeSpan.FromSeconds(10)),
+            TimeProvider.System,
+            CancellationToken.None
+        );
+        Assert.That(added, Is.EqualTo("4"));
+
+        await ChangeAsync(_configs, Config(), ResourceOperation.Update, key);
+
+        Assert.That(_bench.Sql(replica, "SHOW hash_mem_multiplier"), Is.EqualTo("2"));
     }
 
     [Test]
