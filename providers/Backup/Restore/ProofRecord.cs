@@ -17,7 +17,8 @@ public sealed record ProofRecord(DateTimeOffset At, string Target, string? Failu
     private const int MostBytes = 8192;
     private const int LongestFailure = 500;
 
-    /// <summary>How many rows of the ledger were found, exactly those up to the target's second; null where the cluster has no ledger.</summary>
+    /// <summary>How many rows of the ledger were found, exactly those up to the target's second; null where the cluster has no
+    /// ledger.</summary>
     public long? LedgerRows { get; init; }
 
     /// <summary>The file that has it.</summary>

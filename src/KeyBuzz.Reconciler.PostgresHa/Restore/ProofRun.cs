@@ -235,11 +235,7 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
     }
 
     // Empty for a cluster without a ledger.
-    private async Task<ImmutableArray<LedgerRows>> ExpectedAsync(
-        string leader,
-        DateTimeOffset target,
-        CancellationToken cancellationToken
-    )
+    private async Task<ImmutableArray<LedgerRows>> ExpectedAsync(string leader, DateTimeOffset target, CancellationToken cancellationToken)
     {
         // Only a primary that says so has no ledger.
         if (await AskLeaderAsync(LedgerRows.IsThere).ConfigureAwait(false) is { ExitCode: 0, Output: var there } && there.Trim() == "f")

@@ -56,15 +56,7 @@ public sealed class PollTests
         int third
     )
     {
-        await RunAsync(
-            look => look == 3,
-            s_pace with
-            {
-                Deadline = TimeSpan.FromSeconds(60),
-                SparesSlowHosts = spares,
-            },
-            took: took
-        );
+        await RunAsync(look => look == 3, s_pace with { Deadline = TimeSpan.FromSeconds(60), SparesSlowHosts = spares }, took: took);
         Assert.That(_looks, Is.EqualTo(new[] { 0.0, second, third }));
     }
 

@@ -61,10 +61,7 @@ public sealed class HostileHostTests
         var errors = await writer.RunAsync(new Script("yes >&2"), CancellationToken.None);
         var next = await writer.RunAsync(new Script("echo next"), CancellationToken.None);
 
-        Assert.That(
-            flood,
-            Is.EqualTo(new ScriptResult(1, "", TooMuch))
-        );
+        Assert.That(flood, Is.EqualTo(new ScriptResult(1, "", TooMuch)));
         Assert.That(errors.Error, Is.EqualTo(flood.Error));
         Assert.That(next.Output, Is.EqualTo("next\n"));
         Assert.That(growth.Mebibytes, Is.LessThan(300));
