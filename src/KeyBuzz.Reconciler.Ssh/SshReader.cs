@@ -60,7 +60,10 @@ internal sealed class SshReader : IHostReader, IAsyncDisposable
                         $"reading took longer than {Deadline.TotalSeconds:0} s",
                         "check docker and systemd on the host: one of them does not answer"
                     )
-                    : ($"{e.Message} (exit status {answer.Exit}): {Encoding.UTF8.GetString(answer.Error.Span).Trim()}", "run it again");
+                    : (
+                        answer.Exit == 0 ? e.Message : $"{e.Message} (exit status {answer.Exit}): {answer.ErrorText.Trim()}",
+                        "run it again"
+                    );
             throw new HostException(_connection.Host.Name, what, remedy, e);
         }
     }

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace KeyBuzz.Reconciler.Hosts;
 
 /// <summary>The bytes of a regular file, at most 8 MiB. Answer: null when there is none.</summary>
@@ -13,7 +15,7 @@ public sealed record FileRead(string Path) : Read<FileContent?>
     {
         script.Append(
             $"file() {{ if [ -f \"$2\" ]; then head -c {LargestFile} -- \"$2\" 2>/dev/null; end \"f$1\" $?; else "
-                + $"end \"f$1\" 1; fi; }}\n"
+                + $"end \"f$1\" none; fi; }}\n"
         );
         foreach (var (number, read) in reads.Index())
         {
@@ -21,8 +23,22 @@ public sealed record FileRead(string Path) : Read<FileContent?>
         }
     }
 
-    private static void Parse(ProbeAnswer answer, IReadOnlyList<FileRead> reads) =>
-        answer.Each(reads, "f", part => part.Status == "0" ? new FileContent(part.Payload) : null);
+    private static void Parse(ProbeAnswer answer, IReadOnlyList<FileRead> reads)
+    {
+        foreach (var (number, read) in reads.Index())
+        {
+            var part = answer.Part(string.Create(CultureInfo.InvariantCulture, $"f{number}")).Whole();
+            answer.Set(
+                read,
+                part.Status switch
+                {
+                    "0" => new FileContent(part.Payload),
+                    "none" or "" => null,
+                    _ => throw new InvalidDataException($"{read.Path} is there and cannot be read"),
+                }
+            );
+        }
+    }
 }
 
 /// <summary>Bytes of a file.</summary>

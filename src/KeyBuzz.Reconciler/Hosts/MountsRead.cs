@@ -15,7 +15,7 @@ public sealed record MountsRead : Read<IReadOnlyList<MountEntry>>
     {
         foreach (var read in reads)
         {
-            answer.Set(read, EntriesOf(answer.Part("mounts")));
+            answer.Set(read, EntriesOf(answer.Part("mounts").Whole()));
         }
     }
 

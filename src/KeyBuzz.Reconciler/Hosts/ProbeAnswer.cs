@@ -63,8 +63,21 @@ public sealed class ProbeAnswer
 /// <param name="Payload">The bytes before that.</param>
 public readonly record struct ProbePart(string Status, ReadOnlyMemory<byte> Payload)
 {
+    // Of a shell (sh(1)): it could not be run, was not found, or was ended by a signal.
+    private const int FirstOfNoAnswer = 126;
+
     /// <summary>A part that was not printed.</summary>
     public static readonly ProbePart None = new("", default);
+
+    /// <summary>The part of a program of the host itself. Of one that was killed, as it is without memory, or that could not be run,
+    /// nothing is known: what it did not print may be there.</summary>
+    /// <exception cref="InvalidDataException">It was.</exception>
+    public ProbePart Whole() =>
+        Number(Status) < FirstOfNoAnswer
+            ? this
+            : throw new InvalidDataException(
+                $"a program that answers kbr ended with status {Status}, as one that is killed: has the host memory left?"
+            );
 
     /// <summary>The bytes as UTF-8.</summary>
     public string Text => Encoding.UTF8.GetString(Payload.Span);

@@ -20,7 +20,7 @@ public sealed record StatRead(string Path) : Read<FileStat?>
     private static void Parse(ProbeAnswer answer, IReadOnlyList<StatRead> reads)
     {
         Dictionary<string, FileStat> found = new(StringComparer.Ordinal);
-        foreach (var line in answer.Part("stat").Lines)
+        foreach (var line in answer.Part("stat").Whole().Lines)
         {
             var fields = line.Split('\t', 9);
             if (fields.Length == 9)

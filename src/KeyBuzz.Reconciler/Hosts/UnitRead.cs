@@ -32,7 +32,7 @@ public sealed record UnitRead(string Name) : Read<UnitState>
     {
         // Matched by name and not by position: a name that systemd refuses leaves no block.
         Dictionary<string, ImmutableDictionary<string, string>> byName = new(StringComparer.Ordinal);
-        foreach (var block in answer.Part("units").Text.Split("\n\n"))
+        foreach (var block in answer.Part("units").Whole().Text.Split("\n\n"))
         {
             var properties = ImmutableDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
             foreach (var line in block.Split('\n'))

@@ -37,6 +37,7 @@ public sealed record HistoryRead(string Cluster) : Read<HistoryFile>
             [
                 .. answer
                     .Part($"hi{number}")
+                    .Whole()
                     .Lines.Select(line => line.Split('\t', 4))
                     .Where(fields => fields.Length == 4)
                     .Select(fields => new RecordPath(
@@ -46,7 +47,7 @@ public sealed record HistoryRead(string Cluster) : Read<HistoryFile>
                         fields[2].PadLeft(4, '0')
                     )),
             ];
-            answer.Set(read, new HistoryFile(places, answer.Part($"hf{number}").Text));
+            answer.Set(read, new HistoryFile(places, answer.Part($"hf{number}").Whole().Text));
         }
     }
 }

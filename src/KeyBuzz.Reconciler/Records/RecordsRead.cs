@@ -37,8 +37,8 @@ public sealed record RecordsRead(string Cluster) : Read<RecordsFolder>
                 read,
                 FolderOf(
                     RecordScript.Directory(read.Cluster),
-                    answer.Part($"r{number}"),
-                    answer.Part($"rf{number}"),
+                    answer.Part($"r{number}").Whole(),
+                    answer.Part($"rf{number}").Whole(),
                     answer.Part($"rg{number}")
                 )
             );

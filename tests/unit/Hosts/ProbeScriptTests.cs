@@ -166,6 +166,35 @@ public sealed class ProbeScriptTests
     }
 
     [Test]
+    public void A_file_that_cannot_be_read_is_not_taken_for_one_that_is_absent() =>
+        Assert.That(
+            () => Run(new FileRead("/proc/self/mem")),
+            Throws.InstanceOf<InvalidDataException>().With.Message.EqualTo("/proc/self/mem is there and cannot be read")
+        );
+
+    private static readonly (Read, string)[] s_ofHost =
+    [
+        (new FileRead("/etc/x"), "f0"),
+        (new StatRead("/etc/x"), "stat"),
+        (new MountsRead(), "mounts"),
+        (new UnitRead("x.service"), "units"),
+        (new RecordsRead("pg"), "r0"),
+        (new RecordsRead("pg"), "rf0"),
+        (new HistoryRead("pg"), "hi0"),
+        (new HistoryRead("pg"), "hf0"),
+    ];
+
+    [TestCaseSource(nameof(s_ofHost))]
+    public void What_a_killed_program_did_not_print_is_not_absent((Read Read, string Label) one)
+    {
+        var output = System.Text.Encoding.UTF8.GetBytes($"\n{Nonce} {one.Label} 137\n\n{Nonce} end 0\n");
+        Assert.That(
+            () => ReadList.Probe.Parse([one.Read], Nonce, output),
+            Throws.InstanceOf<InvalidDataException>().With.Message.Contains("ended with status 137")
+        );
+    }
+
+    [Test]
     public void A_port_answers_or_refuses_and_neither_takes_long()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
