@@ -81,6 +81,11 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             "patroni.yml on the hosts: a cluster whose members use another consensus store is not changed."
         ),
         new(
+            PatroniGroupSpec.ImageKey,
+            AttributeKind.String,
+            "The image of the members: it does not change while they move to another store."
+        ),
+        new(
             PatroniGroupSpec.FormerDataKey,
             AttributeKind.Path,
             $"Where a member may have its data that was installed by hand; at {PatroniGroupSpec.MountPointKey}, too. It is set aside "
@@ -325,6 +330,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
                 InFormerStore = [.. places[(int)StorePlace.Former]],
                 BetweenStores = [.. places[(int)StorePlace.Between]],
                 InUnknownStore = [.. names.Except(members.Keys)],
+                WithOtherImage = [.. places[(int)StorePlace.Former].Where(name => StoreMove.HasOtherImage(policy, members[name]))],
                 LastPrimary = StoreMove.LastPrimary(PatroniGroupSpec.Of(policy).DataDirectory, members),
             };
     }

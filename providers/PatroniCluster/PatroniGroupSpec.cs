@@ -33,6 +33,7 @@ internal sealed record PatroniGroupSpec(
     public const string DataDirectoryKey = "data_directory";
     public const string MountPointKey = "mount_point";
     public const string FileKey = "patroni_file";
+    public const string ImageKey = "image";
     public const string FormerDataKey = "former_data_directory";
     public const string RecoversKey = "recovers";
 

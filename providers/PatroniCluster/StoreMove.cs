@@ -62,6 +62,12 @@ internal sealed class StoreMove(IDeclared group, IGroupAccess access, IConsensus
             ? stores.All.Select(store => Beside(file, stores.FileOf(store)))
             : [];
 
+    /// <summary>Whether a member's container has another image than the declared one.</summary>
+    public static bool HasOtherImage(IDeclared policy, Snapshot member) =>
+        policy.Spec.OptionalString(PatroniGroupSpec.ImageKey) is { } image
+        && JsonAnswer.Parse(member.Get(ClusterConnection.Of(policy).ContainerRead).Json)?.At("Config")?.Text("Image") is { } present
+        && present != image;
+
     private static FileRead Beside(string file, string name) => new(file[..(file.LastIndexOf('/') + 1)] + name);
 
     private static bool Uses(DockerAnswer container, string file) =>

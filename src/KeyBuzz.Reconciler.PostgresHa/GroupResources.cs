@@ -36,6 +36,7 @@ internal sealed class GroupResources(
                 ("unit", PostgresTopology.PatroniContainer + ".service"),
                 (ClusterIdentity.Attribute, topology.Namespace),
                 ("patroni_file", $"{topology.Directories.Configuration}/{topology.PatroniFileName}"),
+                ("image", topology.Image.Reference),
                 ("other_hosts", ResourceFactory.Map(others.Select(host => (topology.Store.AddressOf(host), host.Name)))),
                 ("bootstrap_host", topology.FirstLeader),
                 ("recovers", topology.Recovers),

@@ -162,10 +162,17 @@ public static class ClusterPolicy
             .Leaving.Union(FormerData(view, intent))
             .Union(view.Fenced)
             .Union(view.Names.Except(view.Moving).Except(view.InUnknownStore));
-        return changed.IsEmpty
+        if (!changed.IsEmpty)
+        {
+            return $"{words}, while {Names(changed)} {(changed.Count == 1 ? "is" : "are")} added, removed or fenced: apply that first with "
+                + "the former 'store', then the other 'store'";
+        }
+
+        // One that does not start would keep all of them down; once the members are down, it may be what mends them.
+        return view.IsMoveHalfway || view.WithOtherImage.IsEmpty
             ? null
-            : $"{words}, while {Names(changed)} {(changed.Count == 1 ? "is" : "are")} added, removed or fenced: apply that first with the "
-                + "former 'store', then the other 'store'";
+            : $"{words}, which stops all members, and {Names(view.WithOtherImage)} would start with another image: apply the image first with "
+                + "the former 'store', then the other 'store'";
     }
 
     private static string Names(ImmutableSortedSet<string> members) => string.Join(" and ", members);
@@ -237,8 +244,7 @@ public static class ClusterPolicy
         var leader = view.Health.Leader;
         if (view.InDeclaredStore.IsEmpty)
         {
-            var isHalfway = !view.BetweenStores.IsEmpty || view.InFormerStore.Any(view.Stopped.Contains);
-            return !view.InUnknownStore.IsEmpty || (!isHalfway && !view.Health.IsHealthy)
+            return !view.InUnknownStore.IsEmpty || (!view.IsMoveHalfway && !view.Health.IsHealthy)
                 ? new ClusterStep.Wait(
                     ClusterCause.Unhealthy,
                     $"all members move from {view.FormerStore} to {view.StoreWords.Name} together, which needs a healthy cluster: "

@@ -43,6 +43,9 @@ public sealed record ClusterView(ImmutableArray<string> Names, PatroniHealth Hea
     /// <summary>Members whose container uses another consensus store than the declared one.</summary>
     public ImmutableSortedSet<string> InFormerStore { get; init; } = [];
 
+    /// <summary>Those of them whose image changes, too.</summary>
+    public ImmutableSortedSet<string> WithOtherImage { get; init; } = [];
+
     /// <summary>Members between two stores: the container with the former one is gone, and there is none with the declared one
     /// yet.</summary>
     public ImmutableSortedSet<string> BetweenStores { get; init; } = [];
@@ -55,6 +58,9 @@ public sealed record ClusterView(ImmutableArray<string> Names, PatroniHealth Hea
 
     /// <summary>The members that have still to come to the declared store.</summary>
     public ImmutableSortedSet<string> Moving => InFormerStore.Union(BetweenStores);
+
+    /// <summary>Whether a move has begun: a member is stopped for it, or has lost its container.</summary>
+    public bool IsMoveHalfway => !BetweenStores.IsEmpty || InFormerStore.Any(Stopped.Contains);
 
     /// <summary>The name of the former store; empty where nobody moves.</summary>
     public string FormerStore { get; init; } = "";

@@ -196,6 +196,25 @@ internal sealed class ClusterPolicyTests
         static ImmutableSortedSet<string> Words(string names) => Names(names.Split(' ', StringSplitOptions.RemoveEmptyEntries));
     }
 
+    // It may be what mends an image that does not start.
+    [TestCase("", "", true)]
+    [TestCase("db-3", "", false)]
+    [TestCase("", "db-3", false)]
+    public void Another_image_comes_with_a_move_only_where_it_has_begun(string between, string stopped, bool refused)
+    {
+        var view = Moving() with { WithOtherImage = Names("db-2") };
+        view = view with
+        {
+            InFormerStore = view.InFormerStore.Except(Words(between)),
+            BetweenStores = Words(between),
+            Stopped = Words(between + stopped),
+        };
+        var next = ClusterPolicy.Next(view, new ClusterIntent(Names("db-1", "db-2", "db-3"), []));
+        Assert.That(next is ClusterStep.Refuse { Cause: ClusterCause.StoreMove }, Is.EqualTo(refused), next.ToString());
+
+        static ImmutableSortedSet<string> Words(string names) => Names(names.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+    }
+
     [TestCase(false, 0, "Wait")]
     [TestCase(false, 60, "Start")]
     [TestCase(true, 0, "Start")]

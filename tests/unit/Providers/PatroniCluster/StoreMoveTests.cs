@@ -127,6 +127,23 @@ internal sealed class StoreMoveTests
     }
 
     [Test]
+    public async Task Another_image_is_refused_before_anything_stops()
+    {
+        var other = new DockerAnswer(
+            200,
+            Container("patroni-etcd.yml", true).Json.Replace("patroni:1", "patroni:0", StringComparison.Ordinal)
+        );
+        var answers = Answers();
+        answers["db-2"] = answers["db-2"].With(ProviderBench.Snapshot((new ContainerRead("patroni"), other)));
+        var access = new Access(answers);
+        Assert.That(
+            await NextAsync(access),
+            Does.StartWith("stop the cluster moves from etcd to RAFT, which stops all members, and db-2 would start with another image: ")
+        );
+        Assert.That(access.Done, Is.Empty);
+    }
+
+    [Test]
     public void A_container_that_kbr_did_not_make_is_refused_as_before()
     {
         var policy = Policy();
@@ -166,6 +183,7 @@ internal sealed class StoreMoveTests
         ProviderBench.Policy(
             new PatroniGroup(),
             ("patroni_file", s_raftFile.Path),
+            ("image", "patroni:1"),
             ("data_directory", Data),
             ("raft_directory", "/opt/raft"),
             ("unit", "patroni.service")
@@ -187,7 +205,7 @@ internal sealed class StoreMoveTests
     private static DockerAnswer Container(string file, bool runs) =>
         new DockerAnswer(
             200,
-            $"{{\"State\": {{\"Running\": {(runs ? "true" : "false")}}}, \"Config\": {{\"Cmd\": [\"patroni\", \"/etc/patroni/{file}\"], "
+            $"{{\"State\": {{\"Running\": {(runs ? "true" : "false")}}}, \"Config\": {{\"Image\": \"patroni:1\", \"Cmd\": [\"patroni\", \"/etc/patroni/{file}\"], "
                 + "\"Labels\": {\"kbr.address\": \"container.patroni@db-1\"}}}"
         );
 
