@@ -6,7 +6,7 @@ namespace KeyBuzz.Reconciler.Hosts;
 public sealed record PollPace(TimeSpan Interval, TimeSpan Deadline)
 {
     // What is waited for runs on the hosts that are looked at. A look that took very long has waited itself.
-    private const int LooksPerPause = 3;
+    private const int PausePerLook = 3;
     private static readonly TimeSpan s_longest = TimeSpan.FromSeconds(5);
 
     /// <summary>Whether the pause is three times as long as the look before it, up to five seconds, so that busy hosts have most of their
@@ -15,7 +15,7 @@ public sealed record PollPace(TimeSpan Interval, TimeSpan Deadline)
 
     internal TimeSpan PauseAfter(TimeSpan look)
     {
-        var pause = look * LooksPerPause < s_longest ? look * LooksPerPause : s_longest;
+        var pause = look * PausePerLook < s_longest ? look * PausePerLook : s_longest;
         return SparesSlowHosts && pause > Interval ? pause : Interval;
     }
 }

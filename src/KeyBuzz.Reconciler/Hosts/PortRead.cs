@@ -2,30 +2,32 @@ using System.Globalization;
 
 namespace KeyBuzz.Reconciler.Hosts;
 
-/// <summary>Whether a TCP port of another host answers, refuses or stays silent, tried from this host for two to three seconds.</summary>
+/// <summary>Whether a TCP port of another host answers, refuses or stays silent, tried from this host for two seconds.</summary>
 public sealed record PortRead(string Address, int Port) : Read<PortState>
 {
     /// <summary>How it is asked and answered.</summary>
     public static ReadKind Kind { get; } = ReadKind.Of<PortRead>(null, Parse, Start);
 
-    // One process tries one after the other, which is all where each answers. Those that it does not come to since one stays silent are
-    // tried at once, in a process each.
+    // One process tries one after the other, which is all where each answers. Those that it does not come to, since one stays silent, are
+    // tried at once, in a process each. The time runs from when they have begun: on a busy host a process takes long to start.
     private static string Start(ProbeText script, IReadOnlyList<PortRead> reads)
     {
         var tries = string.Concat(reads.Index().Select(one => $"\"$1\" {one.Index} {Script.Quote(one.Item.Address)} {one.Item.Port}\n"));
         return script.RunBeside(
             $$"""
-            timeout 3 bash -s <<'{{script.Nonce}}_ports' 2>/dev/null
+            timeout 20 bash -s <<'{{script.Nonce}}_ports' 2>/dev/null
             port() { if { : >"/dev/tcp/$2/$3"; } 2>&1; then echo "$1 answered"; else echo "$1 failed"; fi; }
-            late() { case $said in *$'\n'"$1 "*) ;; *) port "$@" & ;; esac; }
+            late() { case $said in *$'\n'"$1 "*) ;; *) port "$@" & tried="$tried $!" ;; esac; }
             each() {
             {{tries}}:
             }
-            export -f port each
-            said=$'\n'$(timeout 0.5 bash -c 'each port')
+            within() { { sleep "$1"; kill $tried; } >/dev/null 2>&1 & wait $tried; kill $!; }
+            first() { each port & tried=$!; within 1; }
+            said=$'\n'$(first)
             printf '%s\n' "$said"
+            tried=
             each late
-            wait
+            [ -z "$tried" ] || within 2
             {{script.Nonce}}_ports
             end ports $?
             """

@@ -63,20 +63,20 @@ public sealed class ProbeAnswer
 /// <param name="Payload">The bytes before that.</param>
 public readonly record struct ProbePart(string Status, ReadOnlyMemory<byte> Payload)
 {
-    // Of a shell (sh(1)): it could not be run, was not found, or was ended by a signal.
-    private const int FirstOfNoAnswer = 126;
+    // A shell adds the signal's number to it (sh(1)).
+    private const int EndedBySignal = 128;
 
     /// <summary>A part that was not printed.</summary>
     public static readonly ProbePart None = new("", default);
 
-    /// <summary>The part of a program of the host itself. Of one that was killed, as it is without memory, or that could not be run,
-    /// nothing is known: what it did not print may be there.</summary>
+    /// <summary>The part of a program of the host itself. Of one that was killed, as it is without memory, nothing is known: what it did
+    /// not print may be there.</summary>
     /// <exception cref="InvalidDataException">It was.</exception>
     public ProbePart Whole() =>
-        Number(Status) < FirstOfNoAnswer
+        Number(Status) <= EndedBySignal
             ? this
             : throw new InvalidDataException(
-                $"a program that answers kbr ended with status {Status}, as one that is killed: has the host memory left?"
+                $"a program that answers kbr was killed (status {Status}): has the host memory left?"
             );
 
     /// <summary>The bytes as UTF-8.</summary>

@@ -190,7 +190,7 @@ public sealed class ProbeScriptTests
         var output = System.Text.Encoding.UTF8.GetBytes($"\n{Nonce} {one.Label} 137\n\n{Nonce} end 0\n");
         Assert.That(
             () => ReadList.Probe.Parse([one.Read], Nonce, output),
-            Throws.InstanceOf<InvalidDataException>().With.Message.Contains("ended with status 137")
+            Throws.InstanceOf<InvalidDataException>().With.Message.Contains("was killed (status 137)")
         );
     }
 
