@@ -75,9 +75,7 @@ public readonly record struct ProbePart(string Status, ReadOnlyMemory<byte> Payl
     public ProbePart Whole() =>
         Number(Status) <= EndedBySignal
             ? this
-            : throw new InvalidDataException(
-                $"a program that answers kbr was killed (status {Status}): has the host memory left?"
-            );
+            : throw new InvalidDataException($"a program that answers kbr was killed (status {Status}): has the host memory left?");
 
     /// <summary>The bytes as UTF-8.</summary>
     public string Text => Encoding.UTF8.GetString(Payload.Span);
