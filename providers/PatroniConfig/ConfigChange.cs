@@ -420,7 +420,8 @@ internal sealed class ConfigChange
                                 Leaving
                                     .GroupBy(one => one.Member, one => one.Key)
                                     .Select(left =>
-                                        $"{left.Key} still has {string.Join(", ", left)} in its postgresql.conf: does its own patroni.yml set it?"
+                                        $"{left.Key} still has {string.Join(", ", left)} in its postgresql.conf: "
+                                        + "does its own patroni.yml set it?"
                                     )
                             )
                             : string.Join(

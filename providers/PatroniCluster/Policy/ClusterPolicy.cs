@@ -171,8 +171,8 @@ public static class ClusterPolicy
         // One that does not start would keep all of them down; once the members are down, it may be what mends them.
         return view.IsMoveHalfway || view.WithOtherImage.IsEmpty
             ? null
-            : $"{words}, which stops all members, and {Names(view.WithOtherImage)} would start with another image: apply the image first with "
-                + "the former 'store', then the other 'store'";
+            : $"{words}, which stops all members, and {Names(view.WithOtherImage)} would start with another image: "
+                + "apply the image first with the former 'store', then the other 'store'";
     }
 
     private static string Names(ImmutableSortedSet<string> members) => string.Join(" and ", members);

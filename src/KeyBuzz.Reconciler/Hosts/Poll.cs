@@ -5,7 +5,8 @@ namespace KeyBuzz.Reconciler.Hosts;
 /// <param name="Deadline">How long it goes on. The look that begins before it ends is finished, and counts.</param>
 public sealed record PollPace(TimeSpan Interval, TimeSpan Deadline)
 {
-    // What is waited for runs on the hosts that are looked at. A look that took very long has waited itself.
+    // The hosts do the work that kbr waits for, and each look takes processor time from it. A look that took very long has itself waited
+    // for a host.
     private const int PausePerLook = 3;
     private static readonly TimeSpan s_longest = TimeSpan.FromSeconds(5);
 
