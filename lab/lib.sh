@@ -150,11 +150,12 @@ booted() {
     docker info >/dev/null 2>&1 || { echo "its Docker Engine is silent"; exit 1; }
     chronyc -n tracking | grep -q "Leap status *: Normal" || { echo "its clock is not measured yet (is kbr-time running?)"; exit 1; }'
 }
+# Seconds on a quiet machine; where two processors build beside fifteen booting hosts, over a minute was seen.
 wait_booted() { # HOST [SECONDS]
-  local deadline=$((SECONDS + ${2:-90})) missing
+  local deadline=$((SECONDS + ${2:-300})) missing
   until missing=$(booted "$1" 2>&1); do
     (( SECONDS < deadline )) || die "gave up waiting for $1 to boot: ${missing:-ssh is silent}"
-    sleep 0.2
+    sleep 1
   done
 }
 

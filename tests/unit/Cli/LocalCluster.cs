@@ -14,10 +14,10 @@ public abstract class LocalCluster : IDisposable
 
     private readonly SshServer _server;
 
-    /// <param name="settings">Further lines of sshd_config.</param>
-    protected LocalCluster(params string[] settings)
+    /// <param name="environment">What sessions have in their environment, as sshd's SetEnv takes it.</param>
+    protected LocalCluster(string environment = "")
     {
-        _server = new SshServer(settings);
+        _server = new SshServer([], environment);
         Directory.CreateDirectory(Path.Combine(Folder, "credentials"));
         Directory.CreateDirectory(Path.Combine(Folder, "host"));
         WriteSecrets();

@@ -23,7 +23,7 @@ public sealed class LogsTests : LocalCluster
         : this(Directory.CreateTempSubdirectory("kbr-docker-").FullName) { }
 
     private LogsTests(string programs)
-        : base($"SetEnv PATH={programs}:/usr/sbin:/usr/bin:/sbin:/bin")
+        : base($"PATH={programs}:/usr/sbin:/usr/bin:/sbin:/bin")
     {
         _programs = programs;
         Write("credentials/postgres.env", $"POSTGRES_APP_PASS={Password}\n");

@@ -7,7 +7,8 @@ using KeyBuzz.Reconciler.Ssh;
 namespace KeyBuzz.Reconciler.Tests.Ssh;
 
 /// <summary>A real sshd on a free port of 127.0.0.1, with keys of its own, for the time of a fixture; and a way to cut its
-/// connections.</summary>
+/// connections. Its sessions have a home of their own: bash reads ~/.bashrc under sshd, and what a machine has in there (pyenv's
+/// takes a second) is no part of a host.</summary>
 internal sealed class SshServer : IDisposable
 {
     private readonly Process _process;
@@ -16,6 +17,13 @@ internal sealed class SshServer : IDisposable
 
     /// <param name="settings">Further lines of sshd_config.</param>
     public SshServer(params string[] settings)
+        : this(settings, "") { }
+
+    /// <inheritdoc cref="SshServer(string[])" />
+    /// <param name="settings">Further lines of sshd_config.</param>
+    /// <param name="environment">What sessions have in their environment beside their home, as SetEnv takes it: sshd reads the first
+    /// SetEnv only.</param>
+    public SshServer(string[] settings, string environment)
     {
         const string program = "/usr/sbin/sshd";
         if (!File.Exists(program))
@@ -50,6 +58,7 @@ internal sealed class SshServer : IDisposable
             StrictModes no
             UsePAM no
             PermitRootLogin prohibit-password
+            SetEnv HOME={Directory} {environment}
             {string.Join('\n', settings)}
 
             """

@@ -268,7 +268,7 @@ public sealed class HostFactsTests
         var number = 0;
         foreach (var read in HostFacts.Reads.OfType<FileRead>())
         {
-            var (printed, status) = files.GetValueOrDefault(read, ("", "1"));
+            var (printed, status) = files.GetValueOrDefault(read, ("", "none"));
             output.Append(printed).Append($"\n{Nonce} f{number++} {status}\n");
         }
 
