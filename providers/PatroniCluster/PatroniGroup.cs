@@ -120,6 +120,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             .. PatroniGroupSpec.Of(policy).DataDirectories.Select(MemberIdentity.ControlFile),
             .. PatroniGroupSpec.Of(policy).DataDirectories.Select(VersionRead),
             .. StoreMove.Files(policy, stores),
+            .. StoreMove.Image(policy),
             RestoreJournal.Read(connection.Scope),
             RecoveryJournal.Read(connection.Scope),
         ];
@@ -556,6 +557,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
 
         reads.AddRange(spec.DataDirectories.Select(MemberIdentity.ControlFile));
         reads.AddRange(StoreMove.Files(policy, stores));
+        reads.AddRange(StoreMove.Image(policy));
         var snapshots = await ReadAllAsync(access, reads, cancellationToken).ConfigureAwait(false);
         if (snapshots.Values.Any(snapshot => store.MustTellPassword(policy, snapshot)))
         {

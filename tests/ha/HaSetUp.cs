@@ -19,8 +19,7 @@ public sealed class HaSetUp
     [OneTimeSetUp]
     public void Install_on_empty_hosts()
     {
-        Lab.Command("up");
-        Lab.Command("reset");
+        Lab.WithNewHosts();
         Workspace = Ha.OpenShared();
         var clock = Stopwatch.StartNew();
         var outcome = Workspace.Kbr("apply", "--auto-approve");

@@ -52,7 +52,9 @@ internal sealed class TrafficWriter : IDisposable
     /// <summary>What counts as a gap.</summary>
     public static readonly TimeSpan Noticed = TimeSpan.FromSeconds(1);
 
-    private static readonly TimeSpan s_pace = TimeSpan.FromMilliseconds(40);
+    // A session is a process of PostgreSQL, and a key derived at both ends.
+    private static readonly TimeSpan s_pace = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan s_paceOfSessions = TimeSpan.FromMilliseconds(250);
 
     private readonly string _table;
     private readonly int _port;
@@ -225,7 +227,7 @@ internal sealed class TrafficWriter : IDisposable
 
     private async Task RunAsync()
     {
-        using var pace = new PeriodicTimer(s_pace);
+        using var pace = new PeriodicTimer(_keepsSession ? s_pace : s_paceOfSessions);
         NpgsqlConnection connection = null;
         var warned = false;
         for (var number = 1L; !_stop.IsCancellationRequested; number++)

@@ -7,9 +7,5 @@ namespace KeyBuzz.Reconciler.LabTests;
 public sealed class LabSetUp
 {
     [OneTimeSetUp]
-    public void Bring_up_the_lab()
-    {
-        Lab.Command("up");
-        Lab.Command("reset");
-    }
+    public void Bring_up_the_lab() => Lab.WithNewHosts();
 }

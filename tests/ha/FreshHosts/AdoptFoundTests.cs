@@ -35,8 +35,7 @@ public sealed class AdoptFoundTests
     [Test]
     public void A_found_cluster_of_another_namespace_is_refused_until_the_file_matches_then_adopted()
     {
-        Lab.Command("up");
-        Lab.Command("reset");
+        Lab.WithNewHosts();
         using var workspace = Ha.Open();
         var byHand = Lab.Run(
             Lab.Root,

@@ -20,8 +20,7 @@ public sealed class AdoptTests
     [Test]
     public void A_cluster_installed_by_hand_is_adopted_without_loss_and_an_import_restores_lost_records()
     {
-        Lab.Command("up");
-        Lab.Command("reset");
+        Lab.WithNewHosts();
         // One superuser and one replication user, by the names that the runbook used.
         using var workspace = Ha.Open(secrets =>
             secrets

@@ -17,8 +17,7 @@ public sealed class EtcdTests
     [Test]
     public void It_is_installed_keeps_its_quorum_replaces_a_member_rolls_out_and_goes()
     {
-        Lab.Command("up");
-        Lab.Command("reset");
+        Lab.WithNewHosts();
         using var workspace = Ha.Open(secrets => $"{secrets}PATRONI_ETCD_PASS={Password}\nETCD_ROOT_PASS={RootPassword}\n");
         var image = Lab.Images()["ETCD"];
         var raft = workspace.Yaml;
@@ -68,7 +67,7 @@ public sealed class EtcdTests
             Lab.OnHost(member, "systemctl stop etcd");
         }
 
-        writer.UntilAcknowledged(30 * 20, TimeSpan.FromSeconds(120));
+        writer.UntilAcknowledged(30 * 10, TimeSpan.FromSeconds(120));
         workspace.Apply();
         workspace.AssertNothingToDo();
 

@@ -11,8 +11,7 @@ public sealed class Postgres16Tests
     [Test]
     public void PostgreSQL_16_is_installed_and_converges_although_applies_are_killed()
     {
-        Lab.Command("up");
-        Lab.Command("reset");
+        Lab.WithNewHosts();
         using var workspace = Ha.Open();
         workspace.Yaml = System
             .Text.RegularExpressions.Regex.Replace(workspace.Yaml, @"(?m)^  image: .*$", $"  image: {Lab.Images()["PATRONI16"]}")

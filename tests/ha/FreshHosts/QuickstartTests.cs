@@ -23,8 +23,7 @@ public sealed class QuickstartTests
     [OneTimeSetUp]
     public void Put_bare_hosts_behind_the_jump_host()
     {
-        Lab.Command("up");
-        Lab.Command("reset");
+        Lab.WithNewHosts();
         Lab.Command("behind");
         // The base that kbr images build takes by default, which no registry can be asked for here.
         var bases = Lab.Run(Lab.Root, "docker", "images", "-q", "--filter", "reference=kbr-lab/base:trixie-*").Output.Split('\n');

@@ -126,22 +126,23 @@ internal sealed class StoreMoveTests
         Assert.That(access.Done, Is.Empty);
     }
 
-    [Test]
-    public async Task Another_image_is_refused_before_anything_stops()
+    [TestCase("patroni:0", "sha256:b", 200, TestName = "Another image is refused before anything stops")]
+    [TestCase("patroni:1", "sha256:b", 200, TestName = "Another image of the same name is refused before anything stops")]
+    [TestCase("patroni:0", "sha256:b", 404, TestName = "Another image is refused where the declared one is not there yet")]
+    public async Task A_move_beside_another_image_is_refused(string name, string id, int status)
     {
-        var other = new DockerAnswer(
-            200,
-            Container("patroni-etcd.yml", true).Json.Replace("patroni:1", "patroni:0", StringComparison.Ordinal)
-        );
-        var answers = Answers();
-        answers["db-2"] = answers["db-2"].With(ProviderBench.Snapshot((new ContainerRead("patroni"), other)));
-        var access = new Access(answers);
+        var access = WithImage(name, id, status);
         Assert.That(
             await NextAsync(access),
             Does.StartWith("stop the cluster moves from etcd to RAFT, which stops all members, and db-2 would start with another image: ")
         );
         Assert.That(access.Done, Is.Empty);
     }
+
+    [TestCase("patroni:0", "sha256:a", 200, TestName = "Another name of the same image keeps no cluster from moving")]
+    [TestCase("patroni:1", "sha256:a", 404, TestName = "The same name keeps no cluster from moving where the image is not there yet")]
+    public async Task The_same_image_keeps_no_cluster_from_moving(string name, string id, int status) =>
+        Assert.That(await NextAsync(WithImage(name, id, status)), Is.EqualTo("go on db-1"));
 
     [Test]
     public void A_container_that_kbr_did_not_make_is_refused_as_before()
@@ -202,11 +203,27 @@ internal sealed class StoreMoveTests
         };
     }
 
-    private static DockerAnswer Container(string file, bool runs) =>
+    // The container of db-2 has that image; the declared one, patroni:1, has the id sha256:a where it is there.
+    private static Access WithImage(string name, string id, int status)
+    {
+        var answers = Answers();
+        answers["db-2"] = answers["db-2"]
+            .With(
+                ProviderBench.Snapshot(
+                    (new ContainerRead("patroni"), Container("patroni-etcd.yml", true, name, id)),
+                    (new ImageRead("patroni:1"), new DockerAnswer(status, """{"Id": "sha256:a"}"""))
+                )
+            );
+        return new Access(answers);
+    }
+
+    private static DockerAnswer Container(string file, bool runs, string name = "patroni:1", string id = "sha256:a") =>
         new DockerAnswer(
             200,
-            $"{{\"State\": {{\"Running\": {(runs ? "true" : "false")}}}, \"Config\": {{\"Image\": \"patroni:1\", \"Cmd\": [\"patroni\", \"/etc/patroni/{file}\"], "
-                + "\"Labels\": {\"kbr.address\": \"container.patroni@db-1\"}}}"
+            $$$$"""
+            {"State": {"Running": {{{{(runs ? "true" : "false")}}}}}, "Image": "{{{{id}}}}", "Config": {"Image": "{{{{name}}}}",
+              "Cmd": ["patroni", "/etc/patroni/{{{{file}}}}"], "Labels": {"kbr.address": "container.patroni@db-1"}}}
+            """
         );
 
     // A healthy cluster on etcd, whose files for RAFT are there.
@@ -219,6 +236,7 @@ internal sealed class StoreMoveTests
                         : name == "db-1" ? Leader(name)
                         : Replica(name),
                     (new ContainerRead("patroni"), Container("patroni-etcd.yml", true)),
+                    (new ImageRead("patroni:1"), new DockerAnswer(200, """{"Id": "sha256:a"}""")),
                     (s_etcdFile, new FileContent(Encoding.UTF8.GetBytes("scope: pg\netcd3:\n"))),
                     (s_raftFile, new FileContent(Encoding.UTF8.GetBytes("scope: pg\nraft:\n"))),
                     (
