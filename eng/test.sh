@@ -12,9 +12,7 @@ begun=$SECONDS
 step() { printf '[%4d s] %s\n' $((SECONDS - begun)) "$*"; }
 failed() { step "FAILED: $*"; tail -n 60 "$results/$1.log" 2>/dev/null; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
-# The suites that need a lab run side by side (lab/README.md); empty is the first lab. "live", "membership" and "fresh-hosts" are categories of the fixtures of tests/ha. A suite begins
-# with hosts that hold nothing, and so can have a lab after another one.
-declare -A lab_of=([lab]='' [ha]='' [membership]='' [live]=b [fresh-hosts]=b)
+# "live", "membership" and "fresh-hosts" are categories of the fixtures of tests/ha. A suite begins with hosts that hold nothing, and so can have any lab.
 declare -A project_of=([lab]=tests/lab [membership]=tests/ha [ha]=tests/ha [fresh-hosts]=tests/ha [live]=tests/ha)
 declare -A filter_of=([ha]='TestCategory!=live&TestCategory!=membership&TestCategory!=fresh-hosts' [live]='TestCategory=live' [membership]='TestCategory=membership' [fresh-hosts]='TestCategory=fresh-hosts')
 # KBR_STORE=etcd has the cluster that the fixtures share use etcd, and leaves out the tests about RAFT itself.
@@ -22,27 +20,22 @@ declare -A filter_of=([ha]='TestCategory!=live&TestCategory!=membership&TestCate
 if [[ ${KBR_STORE-} == etcd ]]; then
     for suite in ha live membership; do filter_of[$suite]="(${filter_of[$suite]})&TestCategory!=raft"; done
 fi
-suites=(unit lab membership fresh-hosts ha live)
-# Side by side, in lanes that take about as long. One suite alone keeps 1.7 of two processors busy: with three lanes each took over four times as long as alone where processes are
-# slow to start, and what an application or Patroni does meanwhile is paid for all that time. The unit tests need no lab, but its Docker Engine and its images; they go before the
-# first lab's, since some look through every process of the machine. membership is the last of its lab, which has two hosts more from there on.
-lanes=("unit lab ha membership" "live fresh-hosts")
+# Two at a time, each lane with a lab of its own (lab/README.md; empty is the first lab), in this order: the long ones first, and membership last, since its
+# lab has two hosts more from then on. One suite alone keeps 1.7 of two processors busy. With three lanes a roll-out took over four times as long as alone
+# where processes are slow to start, and what applications and Patroni do meanwhile is paid for all that time.
+# The unit tests need no lab, but its Docker Engine and its images.
+suites=(live unit ha fresh-hosts lab membership)
+labs=('' b)
 if (($#)); then
     for suite in "$@"; do [[ " ${suites[*]} " == *" $suite "* ]] || { echo "no suite '$suite': ${suites[*]}" >&2; exit 2; }; done
     chosen=()
-    for lane in "${lanes[@]}"; do
-        of_lane=()
-        for suite in $lane; do if [[ " $* " == *" $suite "* ]]; then of_lane+=("$suite"); fi; done
-        if ((${#of_lane[@]})); then chosen+=("${of_lane[*]}"); fi
-    done
-    suites=("$@")
-    lanes=("${chosen[@]}")
+    for suite in "${suites[@]}"; do if [[ " $* " == *" $suite "* ]]; then chosen+=("$suite"); fi; done
+    suites=("${chosen[@]}")
+    labs=("${labs[@]:0:${#suites[@]}}")
 fi
-labs=()
-for lane in "${lanes[@]}"; do labs+=("${lab_of[${lane%% *}]-}"); done
 for project in tests/*/*.csproj; do
     folder=$(dirname "$project")
-    [[ $folder == tests/unit || " ${project_of[*]} " == *" $folder "* ]] || failed "$folder" "has no lab: name one in eng/test.sh"
+    [[ $folder == tests/unit || " ${project_of[*]} " == *" $folder "* ]] || failed "$folder" "is in no suite: name one in eng/test.sh"
 done
 
 step "installing what the tests need"
@@ -94,16 +87,25 @@ run_tests() { # SUITE; --blame names the test during which a test host died
     return $status
 }
 
-# A lane whose suites have passed leaves its lab's memory and processors to the others. The first suite with a lab gets its hosts as lab/up has made
-# them; fifteen hosts that boot once more are a minute of both processors.
-run_lane() { # SUITES
+# The next suite that no lane has begun; fails when there is none.
+next_suite() {
+    local suite
+    {
+        flock 5
+        read -r suite <"$results/not-begun" && sed -i 1d "$results/not-begun" && echo "$suite"
+    } 5>"$results/not-begun.lock"
+}
+
+# A lane whose suites have passed leaves its lab's memory and processors to the other. Its first suite with a lab gets the hosts as lab/up has made them: ten
+# that boot once more are a minute of both processors.
+run_lane() { # LAB
     local suite passed=1 new=1
-    for suite in $1; do
-        KBR_LAB=${lab_of[$suite]-} KBR_LAB_NEW=$new run_tests "$suite" || passed=0
-        [[ ! ${lab_of[$suite]+there} ]] || new=0
+    while suite=$(next_suite); do
+        KBR_LAB=$1 KBR_LAB_NEW=$new run_tests "$suite" || passed=0
+        [[ $suite == unit ]] || new=0
     done
     ((passed)) || return 0
-    KBR_LAB=${lab_of[$suite]-} timeout --kill-after=30 300 lab/down >>"$results/down.log" 2>&1 || touch "$results/down.failed"
+    KBR_LAB=$1 timeout --kill-after=30 300 lab/down >>"$results/down.log" 2>&1 || touch "$results/down.failed"
 }
 
 # Layout only, which needs no compilation: the build has checked the style of the code already. It is waited for at the end.
@@ -133,11 +135,10 @@ if ! wait $coming_up; then
 fi
 for lab in "${labs[@]}"; do tail -n 1 "$results/up-lab$lab.log"; done
 
-step "tests, side by side: ${lanes[*]/%/;}"
+step "tests, ${#labs[@]} suites at a time: ${suites[*]}"
+printf '%s\n' "${suites[@]}" >"$results/not-begun"
 running=()
-for lane in "${lanes[@]}"; do
-    run_lane "$lane" & running+=($!)
-done
+for lab in "${labs[@]}"; do run_lane "$lab" & running+=($!); done
 wait "${running[@]}"
 [[ ! -e $results/down.failed ]] || failed down
 wait $formatting || failed format

@@ -131,9 +131,7 @@ public sealed class AlertTests
         var replica = Ha.Members.First(member => member != Ha.Leader());
         Lab.OnHost(replica, "systemctl stop postgres-exporter");
         Lab.OnHost("haproxy-02", "systemctl stop haproxy");
-        using var open = Lab.Start(
-            Lab.Root,
-            Path.Combine(Lab.Root, "lab/ssh"),
+        using var open = Lab.StartOn(
             Ha.Leader(),
             $"docker exec patroni psql -X -U {Ha.Superuser} -d {Ha.Database} -c 'BEGIN' -c 'SELECT pg_sleep(120)'"
         );

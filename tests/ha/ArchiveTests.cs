@@ -131,8 +131,7 @@ public sealed class ArchiveTests
         Assert.That(check.Output, Does.Match("ok +1  s3://kbr-backups/.*: [0-9]+ backups and [0-9]+ WAL segments, read on "), check.All);
         Assert.That(check.ExitCode, Is.Zero);
 
-        static string State(string member) =>
-            Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), member, "systemctl is-active kbr-backup-full").Output.Trim();
+        static string State(string member) => Lab.RunOn(member, "systemctl is-active kbr-backup-full").Output.Trim();
 
         static List<string> Backups() =>
             [.. Regex.Matches(HaSetUp.Workspace.Kbr("backups").Output, "(?m)^[0-9]{8}-[0-9]{6}[^ ]+").Select(match => match.Value)];

@@ -25,12 +25,7 @@ internal sealed class EvidenceAttribute : Attribute, ITestAction
 
         foreach (var member in Ha.Members)
         {
-            var said = Lab.Run(
-                Lab.Root,
-                Path.Combine(Lab.Root, "lab/ssh"),
-                member,
-                "timeout 20 docker logs --timestamps --tail 80 patroni 2>&1"
-            );
+            var said = Lab.RunOn(member, "timeout 20 docker logs --timestamps --tail 80 patroni 2>&1");
             TestContext.Out.WriteLine($"--- {member} at the end of {test.Name}\n{said.All}");
         }
     }

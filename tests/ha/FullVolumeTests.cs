@@ -88,9 +88,7 @@ public sealed class FullVolumeTests
         var leader = Ha.Leader();
         for (var next = 1; ; next++)
         {
-            var outcome = Lab.Run(
-                Lab.Root,
-                Path.Combine(Lab.Root, "lab/ssh"),
+            var outcome = Lab.RunOn(
                 leader,
                 $"docker exec patroni psql -X -q -v ON_ERROR_STOP=1 -U {Ha.Superuser} -d {Ha.Database} -c \"INSERT INTO full_volume VALUES ({before + next})\" -c \"SELECT pg_switch_wal()\""
             );

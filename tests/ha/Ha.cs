@@ -102,12 +102,7 @@ internal static class Ha
     {
         foreach (var member in Members)
         {
-            var answer = Lab.Run(
-                Lab.Root,
-                Path.Combine(Lab.Root, "lab/ssh"),
-                member,
-                "curl -s -m 5 http://$(hostname):8008/cluster"
-            ).Output;
+            var answer = Lab.RunOn(member, "curl -s -m 5 http://$(hostname):8008/cluster").Output;
             if (answer.StartsWith('{'))
             {
                 using var document = JsonDocument.Parse(answer);
@@ -135,25 +130,18 @@ internal static class Ha
     /// <summary>What a member's PostgreSQL answers, or null where it does not.</summary>
     public static string? SqlIfAnswered(string host, string sql, string superuser = Superuser)
     {
-        var outcome = Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), host, Psql(sql, Database, superuser));
+        var outcome = Lab.RunOn(host, Psql(sql, Database, superuser));
         return outcome.ExitCode == 0 ? outcome.Output.Trim() : null;
     }
 
     /// <summary>Whether a member's PostgreSQL answers.</summary>
     public static bool Answers(string host) =>
-        Lab.Run(
-            Lab.Root,
-            Path.Combine(Lab.Root, "lab/ssh"),
-            host,
-            $"docker exec patroni psql -X -A -t -U {Superuser} -d postgres -c 'SELECT 1'"
-        ).ExitCode == 0;
+        Lab.RunOn(host, $"docker exec patroni psql -X -A -t -U {Superuser} -d postgres -c 'SELECT 1'").ExitCode == 0;
 
     /// <summary>Patroni's dynamic configuration, as the first member that answers has it.</summary>
     public static string Configuration() =>
         Members
-            .Select(member =>
-                Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), member, "curl -s -m 5 http://$(hostname):8008/config").Output
-            )
+            .Select(member => Lab.RunOn(member, "curl -s -m 5 http://$(hostname):8008/config").Output)
             .FirstOrDefault(answer => answer.StartsWith('{'))
         ?? "";
 
@@ -172,14 +160,13 @@ internal static class Ha
     /// still be starting.</summary>
     public static string Started(string host)
     {
-        Lab.Until(
-            () => Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), host, "docker exec patroni pg_isready -q").ExitCode == 0,
-            TimeSpan.FromSeconds(60),
-            $"PostgreSQL on {host}"
-        );
-        return Lab.OnHost(host, "docker inspect -f '{{.Id}} {{.State.StartedAt}}' patroni").Trim()
-            + " "
-            + Sql(host, "SELECT pg_postmaster_start_time()", "postgres");
+        const string Asked =
+            "docker inspect -f '{{.Id}} {{.State.StartedAt}}' patroni && docker exec patroni psql -X -A -t -U "
+            + Superuser
+            + " -d postgres -c 'SELECT pg_postmaster_start_time()'";
+        var said = new Outcome(1, "", "");
+        Lab.Until(() => (said = Lab.RunOn(host, Asked)).ExitCode == 0, TimeSpan.FromSeconds(60), () => $"PostgreSQL on {host}: {said.All}");
+        return said.Output.Trim().Replace('\n', ' ');
     }
 
     /// <summary>The consensus store's term as a member sees it: it never goes back.</summary>
@@ -216,9 +203,7 @@ internal static class Ha
 
     private static long Holds(string member, string table)
     {
-        var outcome = Lab.Run(
-            Lab.Root,
-            Path.Combine(Lab.Root, "lab/ssh"),
+        var outcome = Lab.RunOn(
             member,
             $"docker exec patroni psql -X -A -t -U {Superuser} -d {Database} -c 'SELECT count(*) FROM {table}'"
         );

@@ -63,9 +63,7 @@ public sealed class SynchronousTests
         try
         {
             Ha.Sql(leader, "SELECT pg_terminate_backend(pid) FROM pg_stat_replication", "postgres");
-            using var commit = Lab.Start(
-                Lab.Root,
-                Path.Combine(Lab.Root, "lab/ssh"),
+            using var commit = Lab.StartOn(
                 leader,
                 $"docker exec patroni psql -X -A -t -v ON_ERROR_STOP=1 -U {Ha.Superuser} -d {Ha.Database} -c 'INSERT "
                     + $"INTO strict VALUES (11) RETURNING id'"

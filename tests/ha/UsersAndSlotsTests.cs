@@ -59,9 +59,7 @@ public sealed class UsersAndSlotsTests
         // Dropped by hand it comes back by Patroni; what is declared no more goes.
         Ha.Sql(Ha.Leader(), "SELECT pg_drop_replication_slot('kbr_test')");
         Lab.Until(() => Slots().Contains("kbr_test", StringComparison.Ordinal), TimeSpan.FromSeconds(60), "Patroni making the slot again");
-        using var session = Lab.Start(
-            Lab.Root,
-            Path.Combine(Lab.Root, "lab/ssh"),
+        using var session = Lab.StartOn(
             Ha.Members[0],
             Client(Weird, "my größe", 5432, "CREATE TABLE owned (id int)", "SELECT pg_sleep(300)")
         );

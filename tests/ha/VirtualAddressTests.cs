@@ -109,8 +109,7 @@ public sealed class VirtualAddressTests
     private string[] Holders() =>
         [
             .. Ha.Proxies.Where(proxy =>
-                Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), proxy, "ip -brief address show dev eth0")
-                    .Output.Contains($" {_address}/32", StringComparison.Ordinal)
+                Lab.RunOn(proxy, "ip -brief address show dev eth0").Output.Contains($" {_address}/32", StringComparison.Ordinal)
             ),
         ];
 

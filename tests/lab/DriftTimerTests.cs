@@ -120,7 +120,7 @@ public sealed class DriftTimerTests
 
             """;
 
-    private static Outcome Once() => Lab.Run(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), Operators, s_commands[^1]);
+    private static Outcome Once() => Lab.RunOn(Operators, s_commands[^1]);
 
     // The host has no .NET.
     private static string Program()

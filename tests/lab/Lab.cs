@@ -79,10 +79,21 @@ internal static class Lab
         );
     }
 
+    /// <summary>Starts a command on a host by hand, over ssh as <c>lab/ssh</c>, and without its shell.</summary>
+    public static Process StartOn(string host, string command) =>
+        Start(Root, "ssh", "-F", Path.Combine(Folder, ".state/ssh_hosts"), host, command);
+
+    /// <summary>Runs a command on a host by hand, over ssh.</summary>
+    public static Outcome RunOn(string host, string command)
+    {
+        using var process = StartOn(host, command);
+        return Finish(process);
+    }
+
     /// <summary>Runs a command on a host by hand, over ssh, and answers what it printed; fails the test when it fails.</summary>
     public static string OnHost(string host, string command)
     {
-        var outcome = Run(Root, Path.Combine(Root, "lab/ssh"), host, command);
+        var outcome = RunOn(host, command);
         Assert.That(outcome.ExitCode, Is.Zero, $"{host}: {command}: {outcome.All}");
         return outcome.Output;
     }

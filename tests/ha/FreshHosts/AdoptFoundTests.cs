@@ -113,7 +113,7 @@ public sealed class AdoptFoundTests
                 + "/opt/keybuzz/postgres/data/lost+found.fill"
         );
         var proxies = Proxies();
-        var watches = Ha.Members.Select(member => Lab.Start(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), member, Watch)).ToList();
+        var watches = Ha.Members.Select(member => Lab.StartOn(member, Watch)).ToList();
         var answers = watches.Select(watch => watch.StandardOutput.ReadToEndAsync()).ToList();
         TrafficReport kept,
             fresh;

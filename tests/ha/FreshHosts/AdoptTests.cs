@@ -111,7 +111,7 @@ public sealed class AdoptTests
             );
         }
 
-        var watches = Ha.Proxies.Select(proxy => Lab.Start(Lab.Root, Path.Combine(Lab.Root, "lab/ssh"), proxy, Watch)).ToList();
+        var watches = Ha.Proxies.Select(proxy => Lab.StartOn(proxy, Watch)).ToList();
         var answers = watches.Select(watch => watch.StandardOutput.ReadToEndAsync()).ToList();
         TrafficReport kept,
             fresh;

@@ -522,18 +522,16 @@ internal sealed class RealClusterTests
         Assert.That(Differing(_configs, raised, await AttributesAsync(_configs, raised)), Is.Empty);
         Assert.That((await StartTimesAsync()).Zip(started).All(pair => pair.First != pair.Second), "every member was restarted");
 
-        var lowered = Config(("postgresql.parameters.max_connections", "50"));
+        var lowered = Config(("postgresql.parameters.max_connections", "60"));
         watch.Restart();
         await ChangeAsync(_configs, lowered, ResourceOperation.Update, "postgresql.parameters.max_connections");
         TestContext.Out.WriteLine($"lowered in {watch.Elapsed.TotalSeconds:0.0} s");
         Assert.That(Differing(_configs, lowered, await AttributesAsync(_configs, lowered)), Is.Empty);
         foreach (var member in _bench.Members)
         {
-            Assert.That(_bench.Sql(member.Name, "SHOW max_connections"), Is.EqualTo("50"));
+            Assert.That(_bench.Sql(member.Name, "SHOW max_connections"), Is.EqualTo("60"));
         }
 
-        var back = Config(("postgresql.parameters.max_connections", "60"));
-        await ChangeAsync(_configs, back, ResourceOperation.Update, "postgresql.parameters.max_connections");
         Assert.That((await HealthAsync()).Members.SelectMany(member => member.PendingRestart), Is.Empty);
     }
 
