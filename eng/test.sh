@@ -12,7 +12,8 @@ begun=$SECONDS
 step() { printf '[%4d s] %s\n' $((SECONDS - begun)) "$*"; }
 failed() { step "FAILED: $*"; tail -n 60 "$results/$1.log" 2>/dev/null; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
-# "live", "membership" and "fresh-hosts" are categories of the fixtures of tests/ha. A suite begins with hosts that hold nothing, and so can have any lab.
+# "live", "membership" and "fresh-hosts" are categories of the fixtures of tests/ha. A suite begins with hosts that hold nothing,
+# and so can have any lab.
 declare -A project_of=([lab]=tests/lab [membership]=tests/ha [ha]=tests/ha [fresh-hosts]=tests/ha [live]=tests/ha)
 declare -A filter_of=([ha]='TestCategory!=live&TestCategory!=membership&TestCategory!=fresh-hosts' [live]='TestCategory=live' [membership]='TestCategory=membership' [fresh-hosts]='TestCategory=fresh-hosts')
 # KBR_STORE=etcd has the cluster that the fixtures share use etcd, and leaves out the tests about RAFT itself.
@@ -20,10 +21,10 @@ declare -A filter_of=([ha]='TestCategory!=live&TestCategory!=membership&TestCate
 if [[ ${KBR_STORE-} == etcd ]]; then
     for suite in ha live membership; do filter_of[$suite]="(${filter_of[$suite]})&TestCategory!=raft"; done
 fi
-# Two at a time, each lane with a lab of its own (lab/README.md; empty is the first lab), in this order: the long ones first, and membership last, since its
-# lab has two hosts more from then on. One suite alone keeps 1.7 of two processors busy. With three lanes a roll-out took over four times as long as alone
-# where processes are slow to start, and what applications and Patroni do meanwhile is paid for all that time.
-# The unit tests need no lab, but its Docker Engine and its images.
+# Two at a time, each lane with a lab of its own (lab/README.md; empty is the first lab), in this order: the long ones first, and
+# membership last, since its lab has two hosts more from then on. One suite alone keeps 1.7 of two processors busy. With three
+# lanes a roll-out took over four times as long as alone where processes are slow to start, and what applications and Patroni do
+# meanwhile is paid for all that time. The unit tests need no lab, but its Docker Engine and its images.
 suites=(live unit ha fresh-hosts lab membership)
 labs=('' b)
 if (($#)); then
@@ -96,8 +97,8 @@ next_suite() {
     } 5>"$results/not-begun.lock"
 }
 
-# A lane whose suites have passed leaves its lab's memory and processors to the other. Its first suite with a lab gets the hosts as lab/up has made them: ten
-# that boot once more are a minute of both processors.
+# A lane whose suites have passed leaves its lab's memory and processors to the other. Its first suite with a lab gets the hosts as
+# lab/up has made them, and does not make them once more.
 run_lane() { # LAB
     local suite passed=1 new=1
     while suite=$(next_suite); do

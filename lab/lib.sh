@@ -132,8 +132,8 @@ alone() {
 running() { [[ $(docker inspect -f '{{.State.Running}}' "$PREFIX$1" 2>/dev/null) == true ]]; }
 exists()  { docker container inspect "$PREFIX$1" >/dev/null 2>&1; }
 
-# How the hosts are reached, for ssh -F. The key exchange is the cheapest there is: a login takes 0.08 s of processor with it and 0.27 s with the usual
-# one, thousands of times in a run of the tests.
+# How the hosts are reached, for ssh -F. The key exchange is the cheapest there is: a login takes 0.08 s of processor with it and
+# 0.27 s with the usual one, thousands of times in a run of the tests.
 ssh_hosts() {
   local host
   {
@@ -164,7 +164,7 @@ booted() {
     docker info >/dev/null 2>&1 || { echo "its Docker Engine is silent"; exit 1; }
     chronyc -n tracking | grep -q "Leap status *: Normal" || { echo "its clock is not measured yet (is kbr-time running?)"; exit 1; }'
 }
-# Seconds on a quiet machine; where two processors build beside fifteen booting hosts, over a minute was seen.
+# Beside a build and fourteen other hosts, 90 seconds have not been enough on two processors.
 wait_booted() { # HOST [SECONDS]
   local deadline=$((SECONDS + ${2:-300})) missing
   until missing=$(booted "$1" 2>&1); do

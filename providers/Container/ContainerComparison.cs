@@ -83,8 +83,8 @@ internal static class ContainerComparison
         var host = container.GetProperty("HostConfig");
 
         // The image's own values are known only for a container of the desired image; a container of another image is replaced anyway.
-        var sameImage = imageDocument is not null && Text(imageDocument.RootElement, "Id") == Text(container, "Image");
-        JsonElement? own = sameImage ? Member(imageDocument!.RootElement, "Config") : null;
+        var there = imageDocument?.RootElement;
+        var own = there is { } declared && HasImage(container, spec.Image, declared) ? Member(declared, "Config") : null;
 
         var entrypoint = List(config, "Entrypoint");
         var command = List(config, "Cmd");
@@ -128,7 +128,7 @@ internal static class ContainerComparison
             values.Add("hostname", new(Text(config, "Hostname")));
         }
 
-        values.Add("image", new(ImageName(spec, container, sameImage, image.Status)));
+        values.Add("image", new(ImageName(spec, container, there)));
         values.Add(
             "labels",
             AttributeValue.Of(
@@ -164,10 +164,20 @@ internal static class ContainerComparison
         return values.ToMap();
     }
 
-    private static string ImageName(ContainerSpec spec, JsonElement container, bool sameImage, int imageStatus)
+    /// <summary>Whether a container has the image of a reference: by their ids where the host has the image, by its name where it has
+    /// not.</summary>
+    /// <param name="container">The container, as Docker Engine describes it.</param>
+    /// <param name="reference">The image as cluster.yaml names it.</param>
+    /// <param name="image">The same image as Docker Engine describes it; null where the host does not have it.</param>
+    public static bool HasImage(JsonElement container, string reference, JsonElement? image) =>
+        image is { } there
+            ? Text(there, "Id") == Text(container, "Image")
+            : Member(container, "Config") is { } config && Text(config, "Image") == reference;
+
+    private static string ImageName(ContainerSpec spec, JsonElement container, JsonElement? image)
     {
         var name = Text(container.GetProperty("Config"), "Image");
-        if (sameImage || (imageStatus != 200 && name == spec.Image))
+        if (HasImage(container, spec.Image, image))
         {
             return spec.Image;
         }

@@ -66,15 +66,14 @@ internal sealed class StoreMove(IDeclared group, IGroupAccess access, IConsensus
     public static IEnumerable<ImageRead> Image(IDeclared policy) =>
         policy.Spec.OptionalString(PatroniGroupSpec.ImageKey) is { } image ? [new(image)] : [];
 
-    /// <summary>Whether a member's container has another image than the declared one: by their ids, as the container itself is compared,
-    /// and by their names where the host does not have the declared one.</summary>
+    /// <summary>Whether a member's container has another image than the declared one.</summary>
     public static bool HasOtherImage(IDeclared policy, Snapshot member) =>
         Image(policy).SingleOrDefault() is { } read
         && JsonAnswer.Parse(member.Get(ClusterConnection.Of(policy).ContainerRead).Json) is { } container
-        && (
-            member.Has(read) && member.Get(read) is { Status: 200 } image
-                ? JsonAnswer.Parse(image.Json)?.Text("Id") != container.Text("Image")
-                : container.At("Config")?.Text("Image") is { } present && present != read.Reference
+        && !ContainerComparison.HasImage(
+            container,
+            read.Reference,
+            member.Get(read) is { Status: 200, Json: var image } ? JsonAnswer.Parse(image) : null
         );
 
     private static FileRead Beside(string file, string name) => new(file[..(file.LastIndexOf('/') + 1)] + name);

@@ -7,8 +7,8 @@ using KeyBuzz.Reconciler.Ssh;
 namespace KeyBuzz.Reconciler.Tests.Ssh;
 
 /// <summary>A real sshd on a free port of 127.0.0.1, with keys of its own, for the time of a fixture; and a way to cut its
-/// connections. Its sessions have a home of their own: bash reads ~/.bashrc under sshd, and what a machine has in there (pyenv's
-/// takes a second) is no part of a host.</summary>
+/// connections. Its sessions have a home of their own: bash reads ~/.bashrc under sshd, and what a machine has in there is
+/// no part of a host.</summary>
 internal sealed class SshServer : IDisposable
 {
     private readonly Process _process;

@@ -137,6 +137,14 @@ internal sealed class StoreMoveTests
             Does.StartWith("stop the cluster moves from etcd to RAFT, which stops all members, and db-2 would start with another image: ")
         );
         Assert.That(access.Done, Is.Empty);
+        Assert.That(access.Asked, Does.Contain(new ImageRead("patroni:1")));
+    }
+
+    [Test]
+    public void A_plan_asks_for_the_declared_image()
+    {
+        var policy = Policy();
+        Assert.That(policy.Rules.Reads(policy), Does.Contain(new ImageRead("patroni:1")));
     }
 
     [TestCase("patroni:0", "sha256:a", 200, TestName = "Another name of the same image keeps no cluster from moving")]
@@ -264,6 +272,8 @@ internal sealed class StoreMoveTests
 
         public List<string> Done { get; } = [];
 
+        public HashSet<Read> Asked { get; } = [];
+
         public string Fails { get; init; } = "";
 
         public StepLog Report { get; } = new();
@@ -275,8 +285,14 @@ internal sealed class StoreMoveTests
 
         public TimeProvider Time => TimeProvider.System;
 
-        public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
-            !answers.TryGetValue(host, out var snapshot)
+        public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken)
+        {
+            lock (_lock)
+            {
+                Asked.UnionWith(reads);
+            }
+
+            return !answers.TryGetValue(host, out var snapshot)
                 ? throw new HostException(host, "it could not be reached")
                 : Task.FromResult(
                     snapshot.With(
@@ -296,6 +312,7 @@ internal sealed class StoreMoveTests
                         ])
                     )
                 );
+        }
 
         public Task<ScriptResult> RunAsync(string host, Script script, CancellationToken cancellationToken)
         {
