@@ -66,7 +66,7 @@ internal sealed class ConfigChange
         await RefuseAsync(view, cancellationToken).ConfigureAwait(false);
         foreach (var round in ConfigRound.Of(_values, ConfigRound.Running(view)))
         {
-            await RunAsync([.. round.Values], round.LeaderFirst, cancellationToken).ConfigureAwait(false);
+            view = await RunAsync(view, [.. round.Values], round.LeaderFirst, cancellationToken).ConfigureAwait(false);
         }
 
         // Stored is not yet in force: Patroni first has to choose a standby, and to see that it has caught up.
@@ -191,22 +191,28 @@ internal sealed class ConfigChange
         return answer.Status == 200 ? null : $"{member}: Patroni answers {answer.Status} to the new configuration: {Plain(answer.Body)}";
     }
 
-    private async Task RunAsync(List<KeyValuePair<string, string?>> values, bool leaderFirst, CancellationToken cancellationToken)
+    // Takes the last look at the members, and answers the one that shows that they have taken the values.
+    private async Task<ConfigView> RunAsync(
+        ConfigView seen,
+        List<KeyValuePair<string, string?>> values,
+        bool leaderFirst,
+        CancellationToken cancellationToken
+    )
     {
         if (values.Count == 0)
         {
-            return;
+            return seen;
         }
 
-        await StoreAsync(values, cancellationToken).ConfigureAwait(false);
-        await ResetAsync(values, cancellationToken).ConfigureAwait(false);
+        seen = await StoreAsync(seen, values, cancellationToken).ConfigureAwait(false);
+        await ResetAsync(seen, values, cancellationToken).ConfigureAwait(false);
         var restarts = 0;
         while (true)
         {
             var (view, waiting) = await SettleAsync(values, cancellationToken).ConfigureAwait(false);
             if (waiting.Count == 0)
             {
-                return;
+                return view;
             }
 
             if (restarts == 0)
@@ -252,8 +258,14 @@ internal sealed class ConfigChange
             );
     }
 
-    private async Task StoreAsync(List<KeyValuePair<string, string?>> values, CancellationToken cancellationToken)
+    // Answers the look that told what to store.
+    private async Task<ConfigView> StoreAsync(
+        ConfigView view,
+        List<KeyValuePair<string, string?>> values,
+        CancellationToken cancellationToken
+    )
     {
+        var isFirst = true;
         if (
             await Poll.UntilAsync(TryAsync, trouble => trouble is null, _pace, _group.Time, cancellationToken).ConfigureAwait(false) is
             { } last
@@ -262,10 +274,13 @@ internal sealed class ConfigChange
             throw new ChangeFailedException(last);
         }
 
+        return view;
+
         // Answers the obstacle; null for none.
         async Task<string?> TryAsync()
         {
-            var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
+            view = isFirst ? view : await ReadAsync(cancellationToken).ConfigureAwait(false);
+            isFirst = false;
             var different = Different(view, values);
             if (different.Count == 0)
             {
@@ -284,9 +299,8 @@ internal sealed class ConfigChange
         }
     }
 
-    private async Task ResetAsync(List<KeyValuePair<string, string?>> values, CancellationToken cancellationToken)
+    private async Task ResetAsync(ConfigView view, List<KeyValuePair<string, string?>> values, CancellationToken cancellationToken)
     {
-        var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
         var overridden = values
             .Where(pair => pair.Value is not null)
             .SelectMany(pair => view.Overridden(pair.Key, pair.Value!))

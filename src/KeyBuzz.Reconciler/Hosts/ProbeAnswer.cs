@@ -12,6 +12,7 @@ public sealed class ProbeAnswer
 
     internal ProbeAnswer(string nonce, ReadOnlyMemory<byte> output)
     {
+        Nonce = nonce;
         var marker = Encoding.ASCII.GetBytes($"\n{nonce} ");
         while (true)
         {
@@ -38,6 +39,9 @@ public sealed class ProbeAnswer
             throw new InvalidDataException("the host's answer was cut off");
         }
     }
+
+    /// <summary>The word that no content of a host contains.</summary>
+    public string Nonce { get; }
 
     /// <summary>The part of that label; an empty one when the host did not print it.</summary>
     public ProbePart Part(string label) => _parts.GetValueOrDefault(label, ProbePart.None);

@@ -268,7 +268,7 @@ internal static class ApplyCommand
                 );
             }
 
-            var saved = await SaveStateAsync(session, options, terminal, json, abort).ConfigureAwait(false);
+            var saved = await SaveStateAsync(session, options, givenUp, terminal, json, abort).ConfigureAwait(false);
             result = saved && outcome.Succeeded && outcome.Errors.IsEmpty ? ExitCode.Done : ExitCode.Error;
             // With --target the rest is for another apply to make.
             await JudgeAsync(
@@ -290,7 +290,7 @@ internal static class ApplyCommand
         }
         else if (options.ForgetUnreachable)
         {
-            result = await SaveStateAsync(session, options, terminal, json, abort).ConfigureAwait(false) ? result : ExitCode.Error;
+            result = await SaveStateAsync(session, options, givenUp, terminal, json, abort).ConfigureAwait(false) ? result : ExitCode.Error;
         }
 
         if (parsed.Read(context.Options.Verbose))
@@ -367,6 +367,7 @@ internal static class ApplyCommand
     private static async Task<bool> SaveStateAsync(
         Session session,
         PlanOptions options,
+        IReadOnlySet<string> givenUp,
         Terminal terminal,
         bool json,
         CancellationToken cancellationToken
@@ -374,7 +375,7 @@ internal static class ApplyCommand
     {
         try
         {
-            await session.SaveStateAsync(options, cancellationToken).ConfigureAwait(false);
+            await session.SaveStateAsync(options, givenUp, cancellationToken).ConfigureAwait(false);
             return true;
         }
         catch (DiagnosticException exception)

@@ -12,10 +12,26 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 internal sealed class RecordsSession(Cluster cluster, ProviderRegistry providers, FleetReader fleet) : IAsyncDisposable
 {
     /// <summary>Reads the records of all hosts; of a host that cannot be read, what the operator's copy says.</summary>
-    public async Task<RecordsFound> ReadAsync(CancellationToken cancellationToken)
+    public Task<RecordsFound> ReadAsync(CancellationToken cancellationToken) =>
+        ReadAsync(cluster, providers, fleet, cluster.Hosts, cancellationToken);
+
+    /// <summary>Writes what was read into the operator's copy.</summary>
+    /// <param name="found">What was read.</param>
+    /// <param name="without">What is no longer kept where only the copy has it.</param>
+    public (string Path, long Serial, int Count) Pull(RecordsFound found, IEnumerable<Address>? without = null) =>
+        Pull(cluster, found, without);
+
+    /// <summary>Reads the records of these hosts; of all others, and of one that cannot be read, what the operator's copy says.</summary>
+    public static async Task<RecordsFound> ReadAsync(
+        Cluster cluster,
+        ProviderRegistry providers,
+        FleetReader fleet,
+        IEnumerable<Host> hosts,
+        CancellationToken cancellationToken
+    )
     {
         var copy = StateFile.Read(StateFile.PathOf(cluster.Directory, cluster.Name), cluster.Name, providers);
-        var found = await fleet.ReadRecordsAsync(cluster.Hosts, cancellationToken).ConfigureAwait(false);
+        var found = await fleet.ReadRecordsAsync(hosts, cancellationToken).ConfigureAwait(false);
         return found with
         {
             Copies =
@@ -27,10 +43,8 @@ internal sealed class RecordsSession(Cluster cluster, ProviderRegistry providers
         };
     }
 
-    /// <summary>Writes what was read into the operator's copy.</summary>
-    /// <param name="found">What was read.</param>
-    /// <param name="without">What is no longer kept where only the copy has it.</param>
-    public (string Path, long Serial, int Count) Pull(RecordsFound found, IEnumerable<Address>? without = null)
+    /// <summary>The same of a cluster.</summary>
+    public static (string Path, long Serial, int Count) Pull(Cluster cluster, RecordsFound found, IEnumerable<Address>? without)
     {
         var dropped = (without ?? []).ToHashSet();
         ImmutableArray<ResourceRecord> records =

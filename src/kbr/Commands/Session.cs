@@ -138,22 +138,21 @@ internal sealed class Session : IAsyncDisposable
 
     /// <summary>Writes the operator's copy of the records as they are on the hosts now; of hosts that could not be read it keeps what it
     /// has, unless that was to be forgotten.</summary>
-    public async Task SaveStateAsync(PlanOptions options, CancellationToken cancellationToken)
+    /// <param name="options">What the run was about.</param>
+    /// <param name="givenUp">The hosts whose records are forgotten where they still cannot be read.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public async Task SaveStateAsync(PlanOptions options, IReadOnlySet<string> givenUp, CancellationToken cancellationToken)
     {
-        var survey = await SurveyAsync(options, cancellationToken).ConfigureAwait(false);
-        var path = StateFile.PathOf(Cluster.Directory, Cluster.Name);
-        var kept = StateFile
-            .Read(path, Cluster.Name, Providers)
-            .Unread(Cluster.Groups, Providers, survey.RecordsRead)
-            .Where(record =>
-                !survey.Records.ContainsKey(record.Address)
-                && !(
-                    options.ForgetUnreachable
-                    && survey.Unreachable.Contains(record.Address.Host)
-                    && (options.Targets.IsEmpty || options.Targets.Any(target => target.Matches(record.Address)))
+        var found = await RecordsSession.ReadAsync(Cluster, Providers, Fleet, Hosts(options), cancellationToken).ConfigureAwait(false);
+        RecordsSession.Pull(
+            Cluster,
+            found,
+            found
+                .Copies.Select(copy => copy.Record.Address)
+                .Where(address =>
+                    givenUp.Contains(address.Host) && (options.Targets.IsEmpty || options.Targets.Any(target => target.Matches(address)))
                 )
-            );
-        StateFile.Write(path, Cluster.Name, [.. survey.Records.Values, .. kept]);
+        );
     }
 
     // Resources on hosts that left the cluster file, which are not read.

@@ -14,8 +14,6 @@ namespace KeyBuzz.Reconciler.Tests.Reads;
 [TestFixture]
 public sealed class ReadListTests
 {
-    private const string Nonce = "0123456789abcdef0123456789abcdef";
-
     public static IEnumerable<TestCaseData> Samples =>
         ReadSamples.All.Select(sample => new TestCaseData(sample).SetArgDisplayNames($"{sample.Read}"));
 
@@ -86,7 +84,7 @@ public sealed class ReadListTests
     [Test]
     public void A_read_that_is_not_in_the_list_is_refused() =>
         Assert.That(
-            () => ReadList.Probe.Render([new Stranger()], Nonce),
+            () => ReadList.Probe.Render([new Stranger()], ReadSamples.Nonce),
             Throws.ArgumentException.With.Message.Contains("Stranger is not in the list of reads")
         );
 
@@ -98,7 +96,7 @@ public sealed class ReadListTests
     public void A_read_is_asked_and_its_answer_is_understood(ReadSample sample) =>
         Assert.Multiple(() =>
         {
-            Assert.That(ReadList.Probe.Render([sample.Read], Nonce, "fd00::1"), Does.Contain(sample.Shell));
+            Assert.That(ReadList.Probe.Render([sample.Read], ReadSamples.Nonce, "fd00::1"), Does.Contain(sample.Shell));
             Assert.That(AnswerOf(sample.Read, sample.Printed), Is.EqualTo(sample.Answer));
             Assert.That(AnswerOf(sample.Read, ""), Is.EqualTo(sample.Nothing), "nothing was printed");
         });
@@ -136,8 +134,10 @@ public sealed class ReadListTests
     private static string AnswerOf(Read read, string printed)
     {
         // As `end` prints it: a line break of its own before the nonce.
-        var output = string.Concat(printed.Split('\n').Select(line => line is ['@', .. var part] ? $"\n{Nonce} {part}\n" : line + "\n"));
-        var snapshot = ReadList.Probe.Parse([read], Nonce, Encoding.UTF8.GetBytes($"{output}\n{Nonce} end 0\n"));
+        var output = string.Concat(
+            printed.Split('\n').Select(line => line is ['@', .. var part] ? $"\n{ReadSamples.Nonce} {part}\n" : line + "\n")
+        );
+        var snapshot = ReadList.Probe.Parse([read], ReadSamples.Nonce, Encoding.UTF8.GetBytes($"{output}\n{ReadSamples.Nonce} end 0\n"));
         var get = typeof(Snapshot).GetMethod(nameof(Snapshot.Get))!;
         var answer = read.GetType().BaseType;
         while (answer is not { IsGenericType: true })

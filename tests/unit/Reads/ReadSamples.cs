@@ -17,6 +17,9 @@ namespace KeyBuzz.Reconciler.Tests.Reads;
 /// <summary>A sample of every read. A new read needs a row here (<c>ReadListTests</c>).</summary>
 internal static class ReadSamples
 {
+    /// <summary>That of the probe whose answers these are.</summary>
+    public const string Nonce = "0123456789abcdef0123456789abcdef";
+
     public static readonly ReadSample[] All =
     [
         new(
@@ -28,7 +31,12 @@ internal static class ReadSamples
         {
             Nothing = "null",
         },
-        new(new FileRead("/etc/it's"), "file 0 '/etc/it'\\''s'", "a\nb\n@f0 0", """{"Bytes":"YQpiCg==","Text":"a\nb\n"}""")
+        new(
+            new FileRead("/etc/it's"),
+            "files '/etc/it'\\''s'",
+            $"@there ,0\na\nb\nn={Nonce}\0\n@files 0",
+            """{"Bytes":"YQpiCg==","Text":"a\nb\n"}"""
+        )
         {
             Nothing = "null",
         },

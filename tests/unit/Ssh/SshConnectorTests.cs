@@ -46,6 +46,33 @@ public sealed class SshConnectorTests
     }
 
     [Test]
+    public async Task Files_are_printed_together_and_one_that_cannot_be_read_is_named()
+    {
+        FileRead[] reads =
+        [
+            .. new[] { "empty", "no line's end", "gone", "/", "binary" }.Select(name => new FileRead(
+                Path.Combine(_server.Directory, name)
+            )),
+        ];
+        byte[] binary = [.. "n=0123\0\n==> "u8, 0, 10, 255, .. "/proc/self/environ\0"u8];
+        await File.WriteAllTextAsync(reads[0].Path, "");
+        await File.WriteAllTextAsync(reads[1].Path, "é");
+        await File.WriteAllBytesAsync(reads[4].Path, binary);
+        await using var connection = await ConnectAsync();
+
+        var found = await connection.Reader.ReadAsync(reads, CancellationToken.None);
+
+        Assert.That(reads.Select(read => found.Get(read)?.Text).Take(4), Is.EqualTo(new[] { "", "é", null, null }));
+        Assert.That(found.Get(reads[4])!.Bytes.ToArray(), Is.EqualTo(binary));
+
+        // A regular file whose first byte cannot be read.
+        var error = await Assert.ThrowsAsync<HostException>(() =>
+            connection.Reader.ReadAsync([.. reads, new FileRead("/proc/self/mem")], CancellationToken.None)
+        );
+        Assert.That(error!.Message, Does.Contain("/proc/self/mem is there and cannot be read"));
+    }
+
+    [Test]
     public async Task A_script_gives_its_output_its_errors_and_its_exit_status()
     {
         await using var connection = await ConnectAsync();
