@@ -3,52 +3,58 @@ using KeyBuzz.Reconciler.LabTests;
 
 namespace KeyBuzz.Reconciler.HaTests;
 
-/// <summary>Each password is changed in the credentials file and by one apply, while sessions are open and an application writes.</summary>
+/// <summary>Passwords are changed in the credentials file and by one apply, while sessions are open and an application writes.</summary>
 [TestFixture]
 [Category(Ha.Live)]
 [DependsOnFixture(typeof(ParameterTests), AllowFailure = true)]
 public sealed class PasswordTests
 {
     [Test]
-    public void The_applications_password()
+    public void Those_of_the_users_of_the_database()
     {
-        Rotate("POSTGRES_APP_PASS", Ha.Application, Ha.ApplicationPassword, "canary-app-new");
+        var former = Ha.Secret("POSTGRES_SUPERPASS");
+        Rotate(
+            new()
+            {
+                ["POSTGRES_APP_PASS"] = "canary-app-new",
+                ["POSTGRES_SUPERPASS"] = "canary-super-new",
+                ["POSTGRES_REPL_PASS"] = "canary-repl:new",
+            },
+            (Ha.Application, Ha.ApplicationPassword),
+            (Ha.Superuser, former)
+        );
+
         AssertMoved(Ha.Application, Ha.ApplicationPassword, "canary-app-new");
-    }
-
-    [Test]
-    [DependsOnTest(nameof(The_applications_password), AllowFailure = true)]
-    public void The_superusers_password()
-    {
-        Rotate("POSTGRES_SUPERPASS", Ha.Superuser, "canary-super-Zq7xW4", "canary-super-new");
-        AssertMoved(Ha.Superuser, "canary-super-Zq7xW4", "canary-super-new");
-    }
-
-    [Test]
-    [DependsOnTest(nameof(The_superusers_password), AllowFailure = true)]
-    public void The_replication_users_password_and_a_replica_that_has_to_connect_again_finds_it()
-    {
-        Rotate("POSTGRES_REPL_PASS", Ha.Superuser, Ha.Secret("POSTGRES_SUPERPASS"), "canary-repl:new");
-
+        AssertMoved(Ha.Superuser, former, "canary-super-new");
         foreach (var replica in Ha.Members.Where(member => member != Ha.Leader()))
         {
             Assert.That(Lab.OnHost(replica, "docker exec patroni cat /tmp/pgpass"), Does.Contain(@"canary-repl\:new"), replica);
         }
 
+        // A replica that has to connect again finds it.
         Ha.Sql(Ha.Leader(), "SELECT pg_terminate_backend(pid) FROM pg_stat_replication");
         Ha.UntilHealthy(HaSetUp.Workspace, TimeSpan.FromSeconds(120));
     }
 
     [Test]
-    [DependsOnTest(nameof(The_replication_users_password_and_a_replica_that_has_to_connect_again_finds_it), AllowFailure = true)]
-    public void The_password_of_Patronis_REST_API()
+    [DependsOnTest(nameof(Those_of_the_users_of_the_database), AllowFailure = true)]
+    public void Those_of_Patronis_REST_API_and_of_the_poolers_statistics()
     {
-        Rotate("PATRONI_REST_PASS", Ha.Superuser, Ha.Secret("POSTGRES_SUPERPASS"), "canary-rest-new");
+        Rotate(
+            new() { ["PATRONI_REST_PASS"] = "canary-rest-new", ["PGBOUNCER_STATS_PASS"] = "canary-stats-new" },
+            (Ha.Superuser, Ha.Secret("POSTGRES_SUPERPASS"))
+        );
 
         foreach (var member in Ha.Members)
         {
             Assert.That(Patch(member, "canary-rest-Vb5nQ1"), Is.EqualTo("401"), member);
             Assert.That(Patch(member, "canary-rest-new"), Is.EqualTo("200"), member);
+        }
+
+        foreach (var proxy in Ha.Proxies)
+        {
+            Assert.That(Show(proxy, "canary-stats-new"), Does.Contain("PgBouncer 1."), proxy);
+            Assert.That(Show(proxy, "canary-stats-Yt4cF7"), Does.Contain("authentication failed"), proxy);
         }
 
         static string Patch(string member, string password) =>
@@ -57,19 +63,6 @@ public sealed class PasswordTests
                 $"curl -s -m 10 -o /dev/null -w '%{{http_code}}' -u kbr_rest:{password} -X PATCH -H 'Content-Type: "
                     + $"application/json' -d '{{\"nothing\": null}}' http://$(hostname):8008/config"
             );
-    }
-
-    [Test]
-    [DependsOnTest(nameof(The_password_of_Patronis_REST_API), AllowFailure = true)]
-    public void The_password_of_the_poolers_statistics()
-    {
-        Rotate("PGBOUNCER_STATS_PASS", Ha.Superuser, Ha.Secret("POSTGRES_SUPERPASS"), "canary-stats-new");
-
-        foreach (var proxy in Ha.Proxies)
-        {
-            Assert.That(Show(proxy, "canary-stats-new"), Does.Contain("PgBouncer 1."), proxy);
-            Assert.That(Show(proxy, "canary-stats-Yt4cF7"), Does.Contain("authentication failed"), proxy);
-        }
 
         static string Show(string proxy, string password) =>
             Lab.OnHost(
@@ -82,7 +75,7 @@ public sealed class PasswordTests
 
     // The last, because all start anew. The replication user's with it: nobody who starts could stream if it came later.
     [Test]
-    [DependsOnTest(nameof(The_password_of_the_poolers_statistics), AllowFailure = true)]
+    [DependsOnTest(nameof(Those_of_Patronis_REST_API_and_of_the_poolers_statistics), AllowFailure = true)]
     [Category(Ha.OfRaft)]
     public void RAFTs_password_in_one_window_that_the_plan_announces_and_without_a_lost_row()
     {
@@ -121,20 +114,28 @@ public sealed class PasswordTests
         HaSetUp.Workspace.AssertNothingToDo();
     }
 
-    // Changes it under open sessions of a user, who may be the one whose password it is, and under a writer.
-    private static void Rotate(string name, string user, string password, string wanted)
+    // Changes them under open sessions of users, who may be those whose passwords they are, and under a writer.
+    private static void Rotate(Dictionary<string, string> wanted, params (string User, string Password)[] users)
     {
         var before = Ha.Members.Select(Ha.Started).ToList();
-        using var sessions = new OpenSessions(user, password);
+        var sessions = users.Select(user => new OpenSessions(user.User, user.Password)).ToList();
         using var writer = TrafficWriter.Start("rotated", TrafficWriter.Pooled);
-        Ha.Credentials = Regex.Replace(Ha.Credentials, $"(?m)^{name}=.*$", $"{name}={wanted}");
+        foreach (var (name, password) in wanted)
+        {
+            Ha.Credentials = Regex.Replace(Ha.Credentials, $"(?m)^{name}=.*$", $"{name}={password}");
+        }
 
         HaSetUp.Workspace.Apply();
 
         writer.Password = Ha.Secret("POSTGRES_APP_PASS");
         var report = writer.Stop();
-        TestContext.Out.WriteLine($"{name}: {report}");
-        sessions.AssertOpen();
+        TestContext.Out.WriteLine($"{string.Join(", ", wanted.Keys)}: {report}");
+        foreach (var open in sessions)
+        {
+            open.AssertOpen();
+            open.Dispose();
+        }
+
         Assert.That(report.Lost, Is.Empty);
         Assert.That(report.Errors, Has.None.Contains("password").And.None.Contains("authentication"));
         Assert.That(Ha.Members.Select(Ha.Started), Is.EqualTo(before), "no member was restarted");

@@ -17,7 +17,7 @@ public sealed class SoakTests
         )
     );
 
-    // Three minutes of events, and the last one of them, its gate and a slow machine on top.
+    // Two minutes of events, and the last one of them, its gate and a slow machine on top.
     private static readonly TimeSpan Deadline = TimeSpan.FromMinutes(15);
 
     private string _secrets = "";
@@ -36,9 +36,9 @@ public sealed class SoakTests
             "--seed",
             "5",
             "--minutes",
-            "3",
+            "2",
             "--events",
-            "8",
+            "6",
             "--out",
             Path.Combine(HaSetUp.Workspace.Directory, "soak")
         );
