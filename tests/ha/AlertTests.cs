@@ -6,7 +6,8 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Exporters, Prometheus and Alertmanager, and a slice of eng/alerts-proof.sh: faults whose alerts arrive.</summary>
 [TestFixture]
-[DependsOnFixture(typeof(FullVolumeTests), AllowFailure = true)]
+[Category(Ha.Slice3)]
+[DependsOnFixture(typeof(InstallTests), AllowFailure = true)]
 public sealed class AlertTests
 {
     private const string Server = "haproxy-01";

@@ -6,7 +6,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// <summary>The archive of WAL: turned on and off while the cluster runs, and its repository lost meanwhile.</summary>
 [TestFixture]
 [Category(Ha.Live)]
-[DependsOnFixture(typeof(SynchronousTests), AllowFailure = true)]
+[Category(Ha.Slice2)]
 public sealed class ArchiveTests
 {
     private const string Secret = "canary-cipher-Mx3kR8wT";

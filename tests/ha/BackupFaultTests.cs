@@ -7,6 +7,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// eng/backup-faults.sh has those that take longer.</summary>
 [TestFixture]
 [Category(Ha.Live)]
+[Category(Ha.Slice2)]
 [DependsOnFixture(typeof(RestoreTests), AllowFailure = true)]
 public sealed class BackupFaultTests
 {

@@ -6,7 +6,8 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// <summary>Every command of a block of the documentation: it runs here, on the cluster under test, or in the test that
 /// <see cref="DocumentedCommands"/> names.</summary>
 [TestFixture]
-[DependsOnFixture(typeof(InstallTests), AllowFailure = true)]
+[Category(Ha.Slice1)]
+[DependsOnFixture(typeof(StatusTests), AllowFailure = true)]
 public sealed class DocumentedCommandsTests
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("kbr-documented-").FullName;

@@ -5,6 +5,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>The lead is moved, and taken away, under writers of kbr's own.</summary>
 [TestFixture]
+[Category(Ha.Slice2)]
 [DependsOnFixture(typeof(RebootTests), AllowFailure = true)]
 public sealed class DrillTests
 {

@@ -20,6 +20,17 @@ internal static class Ha
     /// their namespace is another one than its.</summary>
     public const string FreshHosts = "fresh-hosts";
 
+    /// <summary>The categories of the fixtures of which eng/test.sh runs one for each commit, and <c>eng/test.sh --whole</c> all. A fixture
+    /// depends on others of its slice only, and on <see cref="InstallTests"/>, which is in all; each begins with a healthy cluster and
+    /// leaves one.</summary>
+    public const string Slice1 = "slice-1";
+
+    /// <inheritdoc cref="Slice1" />
+    public const string Slice2 = "slice-2";
+
+    /// <inheritdoc cref="Slice1" />
+    public const string Slice3 = "slice-3";
+
     /// <summary>The category of the tests about RAFT itself, which are left out where the cluster uses etcd.</summary>
     public const string OfRaft = "raft";
 

@@ -4,7 +4,8 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>What somebody changed by hand is shown as exactly that, and mended without a second member disturbed.</summary>
 [TestFixture]
-[DependsOnFixture(typeof(StatusTests), AllowFailure = true)]
+[Category(Ha.Slice2)]
+[DependsOnFixture(typeof(InstallTests), AllowFailure = true)]
 public sealed class HandMadeChangeTests
 {
     private const string OnLeader = "leader";

@@ -8,7 +8,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// kbr's words.</summary>
 [TestFixture]
 [Category(Ha.Live)]
-[DependsOnFixture(typeof(SynchronousTests), AllowFailure = true)]
+[Category(Ha.Slice3)]
 public sealed class ParameterTests
 {
     // A session over a Unix socket is shown 0 keep-alives, and no archive command while nothing is archived; initdb has written

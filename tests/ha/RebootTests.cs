@@ -4,6 +4,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Hosts that boot again.</summary>
 [TestFixture]
+[Category(Ha.Slice2)]
 [DependsOnFixture(typeof(HandMadeChangeTests), AllowFailure = true)]
 public sealed class RebootTests
 {
@@ -22,7 +23,6 @@ public sealed class RebootTests
         Ha.AllHave("before_reboot", 100);
         // The store may elect once more after such a start, and a look at three members is not one moment.
         Assert.That(() => HaSetUp.Workspace.Kbr("plan", "--detailed-exitcode").ExitCode, Is.Zero.After(30).Seconds.PollEvery(1).Seconds);
-        HaSetUp.Workspace.AssertNothingToDo();
     }
 
     [Test]
@@ -38,7 +38,6 @@ public sealed class RebootTests
         Ha.AllHave("before_reboot", 100);
         // The store may elect once more after such a start, and a look at three members is not one moment.
         Assert.That(() => HaSetUp.Workspace.Kbr("plan", "--detailed-exitcode").ExitCode, Is.Zero.After(30).Seconds.PollEvery(1).Seconds);
-        HaSetUp.Workspace.AssertNothingToDo();
     }
 
     [Test]

@@ -6,6 +6,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 [TestFixture]
 [Category(Ha.Membership)]
 [Category(Ha.OfRaft)]
+[Category(Ha.Slice3)]
 [DependsOnFixture(typeof(SharedDirectoryTests), AllowFailure = true)]
 public sealed class RecoverTests
 {
@@ -203,7 +204,7 @@ public sealed class RecoverTests
         Assert.That(Ha.Sql(s_survivor, "SELECT pg_is_in_recovery()"), Is.EqualTo("f"));
         foreach (var writer in s_writers)
         {
-            writer.UntilAcknowledged(50, TimeSpan.FromSeconds(60));
+            writer.UntilAcknowledged(25, TimeSpan.FromSeconds(60));
         }
 
         foreach (var host in s_lost)

@@ -7,6 +7,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// have lost everything.</summary>
 [TestFixture]
 [Category(Ha.Live)]
+[Category(Ha.Slice2)]
 [DependsOnFixture(typeof(ArchiveTests), AllowFailure = true)]
 public sealed class RestoreTests
 {

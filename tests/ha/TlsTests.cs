@@ -9,7 +9,8 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// mended.</summary>
 [TestFixture]
 [Category(Ha.Live)]
-[DependsOnFixture(typeof(PasswordTests), AllowFailure = true)]
+[Category(Ha.Slice1)]
+[DependsOnFixture(typeof(SynchronousTests), AllowFailure = true)]
 public sealed class TlsTests
 {
     private const string Offered = "  tls: offered\n";

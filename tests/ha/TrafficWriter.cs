@@ -53,8 +53,8 @@ internal sealed class TrafficWriter : IDisposable
     public static readonly TimeSpan Noticed = TimeSpan.FromSeconds(1);
 
     // A session is a process of PostgreSQL, and a key derived at both ends.
-    private static readonly TimeSpan s_pace = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan s_paceOfSessions = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan s_pace = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan s_paceOfSessions = TimeSpan.FromMilliseconds(500);
 
     private readonly string _table;
     private readonly int _port;

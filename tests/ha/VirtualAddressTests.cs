@@ -7,7 +7,8 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>The proxies hold a virtual address instead of standing behind the load balancer.</summary>
 [TestFixture]
-[DependsOnFixture(typeof(RebuildTests), AllowFailure = true)]
+[Category(Ha.Slice3)]
+[DependsOnFixture(typeof(AlertTests), AllowFailure = true)]
 public sealed class VirtualAddressTests
 {
     private static readonly TimeSpan s_mostGap = TimeSpan.FromSeconds(3);

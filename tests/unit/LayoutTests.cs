@@ -56,6 +56,38 @@ public sealed partial class LayoutTests
     public void Code_that_reads_another_clock_is_found(string code, bool expected) =>
         Assert.That(IsSystemTime().IsMatch(code), Is.EqualTo(expected));
 
+    // eng/test.sh runs one slice where all would take too long. A fixture that depends on one of another slice would not run there.
+    [Test]
+    public void Every_fixture_on_a_cluster_is_in_a_slice_with_what_it_depends_on()
+    {
+        const string InAll = "InstallTests";
+        var fixtures = Sources("tests/ha")
+            .Select(File.ReadAllText)
+            .Where(text => text.Contains("[TestFixture]", StringComparison.Ordinal))
+            .Select(text =>
+                (
+                    Name: Regex.Match(text, @"public sealed class (\w+Tests)\b").Groups[1].Value,
+                    Slices: Regex.Matches(text, @"\[Category\(Ha\.(Slice[123])\)\]").Select(found => found.Groups[1].Value).ToList(),
+                    Before: Regex.Match(text, @"\[DependsOnFixture\(typeof\((\w+)\)").Groups[1].Value
+                )
+            )
+            .ToList();
+        Assert.That(fixtures, Has.Count.GreaterThan(20));
+
+        var sliceOf = fixtures.Where(one => one.Name != InAll).ToDictionary(one => one.Name, one => one.Slices.SingleOrDefault());
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(sliceOf.Where(one => one.Value is null).Select(one => one.Key), Is.Empty, "without one slice");
+            Assert.That(
+                fixtures
+                    .Where(one => one.Before is not ("" or InAll) && sliceOf[one.Before] != sliceOf[one.Name])
+                    .Select(one => $"{one.Name} after {one.Before}"),
+                Is.Empty
+            );
+        });
+    }
+
     private static IEnumerable<string> Sources() => Sources("src", "providers", "tests", "eng");
 
     private static IEnumerable<string> Sources(params string[] folders) =>

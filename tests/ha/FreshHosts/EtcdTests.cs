@@ -1,11 +1,15 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.HaTests;
 using KeyBuzz.Reconciler.LabTests;
 
 namespace KeyBuzz.Reconciler.FreshHosts;
 
-/// <summary>A cluster with <c>store: etcd</c>, from empty hosts to its removal.</summary>
+/// <summary>A cluster with <c>store: etcd</c>, from empty hosts to its removal; and PostgreSQL 16, which no Debian suite has, so without
+/// pgvector (lab/README.md).</summary>
 [TestFixture]
 [Category(Ha.FreshHosts)]
+[Category(Ha.Slice2)]
 public sealed class EtcdTests
 {
     private const string Password = "canary-etcd-Rm4kD8";
@@ -15,17 +19,24 @@ public sealed class EtcdTests
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
 
     [Test]
-    public void It_is_installed_keeps_its_quorum_replaces_a_member_rolls_out_and_goes()
+    public void It_is_installed_although_applies_are_killed_keeps_its_quorum_replaces_a_member_rolls_out_and_goes()
     {
         Lab.WithNewHosts();
         using var workspace = Ha.Open(secrets => $"{secrets}PATRONI_ETCD_PASS={Password}\nETCD_ROOT_PASS={RootPassword}\n");
         var image = Lab.Images()["ETCD"];
-        var raft = workspace.Yaml;
-        var yaml = raft.Replace("  version: 17", $"  version: 17\n  store: {{ etcd: {{ image: '{image}' }} }}", StringComparison.Ordinal);
+        var raft = Regex
+            .Replace(workspace.Yaml, @"(?m)^  image: .*$", $"  image: {Lab.Images()["PATRONI16"]}")
+            .Replace("  version: 17", "  version: 16", StringComparison.Ordinal)
+            .Replace("  extensions: [vector]\n", "", StringComparison.Ordinal);
+        Assert.That(raft, Does.Contain("version: 16").And.Not.Contain("vector"));
+        var yaml = raft.Replace("  version: 16", $"  version: 16\n  store: {{ etcd: {{ image: '{image}' }} }}", StringComparison.Ordinal);
         workspace.Yaml = yaml;
-        KilledWhenItStarts(workspace);
+        KilledAtSteps(workspace);
+        KilledWhen(workspace, "db-slave-01", "docker ps -q -f name=etcd", "the first member of etcd");
+        KilledWhen(workspace, "db-master-01", "find /opt/keybuzz -name PG_VERSION 2>/dev/null || true", "the bootstrap");
         workspace.Apply();
         workspace.AssertNothingToDo();
+        Assert.That(Ha.Sql(Ha.Leader(), "SHOW server_version"), Does.StartWith("16."));
         Ha.UntilHealthy(workspace, TimeSpan.FromSeconds(60));
         var status = workspace.Kbr("status");
         Assert.That(status.ExitCode, Is.Zero, status.All);
@@ -67,7 +78,7 @@ public sealed class EtcdTests
             Lab.OnHost(member, "systemctl stop etcd");
         }
 
-        writer.UntilAcknowledged(30 * 10, TimeSpan.FromSeconds(120));
+        writer.UntilAcknowledged(30 * 5, TimeSpan.FromSeconds(120));
         workspace.Apply();
         workspace.AssertNothingToDo();
 
@@ -81,16 +92,31 @@ public sealed class EtcdTests
         Assert.That(Lab.OnHost("db-master-01", "docker ps -aq").Trim(), Is.Empty);
     }
 
-    // A new cluster of etcd starts on all members or, after this, on those that had no turn yet.
-    private static void KilledWhenItStarts(Workspace workspace)
+    // At steps of a seed, each further on; eng/kill-sweep.sh ha does so at every step. The plan after each is true: changes, and no error.
+    private static void KilledAtSteps(Workspace workspace)
+    {
+        var random = new Random(20261126);
+        foreach (var moment in (string[])["before:{0}", "during:{0}:100", "after:{0}"])
+        {
+            var point = string.Format(CultureInfo.InvariantCulture, moment, Lab.Hosts.Length + random.Next(1, 16));
+            workspace.Killed(point, "apply", "--auto-approve");
+
+            // What it had begun on the hosts ends by itself; only then is there one truth to plan from.
+            Lab.OnHosts(
+                Lab.Hosts.Select(host => (host, "mkdir -p /run/kbr && flock -w 120 /run/kbr/lock flock -w 120 /run/kbr/work true"))
+            );
+            var plan = workspace.Kbr("plan", "--detailed-exitcode");
+            Assert.That(plan.ExitCode, Is.EqualTo(2), $"after the kill {point}: {plan.All}");
+        }
+    }
+
+    // As soon as the host prints anything. A new cluster of etcd starts on all members or, after such a kill, on those that had no turn
+    // yet.
+    private static void KilledWhen(Workspace workspace, string host, string command, string what)
     {
         using var apply = workspace.Start("apply", "--auto-approve");
-        Lab.Until(
-            () => apply.HasExited || Lab.OnHost("db-slave-01", "docker ps -q -f name=etcd").Trim().Length > 0,
-            TimeSpan.FromSeconds(120),
-            "the first member of etcd"
-        );
-        Assert.That(apply.HasExited, Is.False, "it ended before it could be killed");
+        Lab.Until(() => apply.HasExited || Lab.OnHost(host, command).Trim().Length > 0, TimeSpan.FromSeconds(120), what);
+        Assert.That(apply.HasExited, Is.False, $"it ended before it could be killed: {what}");
         apply.Kill();
         apply.WaitForExit();
     }

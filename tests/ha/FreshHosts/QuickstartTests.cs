@@ -10,6 +10,7 @@ namespace KeyBuzz.Reconciler.FreshHosts;
 /// passphrase.</summary>
 [TestFixture]
 [Category(Ha.FreshHosts)]
+[Category(Ha.Slice1)]
 public sealed class QuickstartTests
 {
     private const string Guide = "docs/quickstart.md";
