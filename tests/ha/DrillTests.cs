@@ -6,7 +6,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// <summary>The lead is moved, and taken away, under writers of kbr's own.</summary>
 [TestFixture]
 [Category(Ha.Slice2)]
-[DependsOnFixture(typeof(RebootTests), AllowFailure = true)]
+[DependsOnFixture(typeof(HandMadeChangeTests), AllowFailure = true)]
 public sealed class DrillTests
 {
     private static readonly string[] s_byHand = DocumentedBlocks.With("docs/failover.md", "systemctl start kbr-drill.service");

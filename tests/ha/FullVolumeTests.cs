@@ -7,8 +7,8 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>The primary's volume is full to the last byte, and the ballast is given back: the steps of docs/full-volume.md.</summary>
 [TestFixture]
-[Category(Ha.Slice1)]
-[DependsOnFixture(typeof(DocumentedCommandsTests), AllowFailure = true)]
+[Category(Ha.Slice4)]
+[DependsOnFixture(typeof(UsersAndSlotsTests), AllowFailure = true)]
 public sealed class FullVolumeTests
 {
     private const string Mount = "/opt/keybuzz/postgres";

@@ -31,6 +31,9 @@ internal static class Ha
     /// <inheritdoc cref="Slice1" />
     public const string Slice3 = "slice-3";
 
+    /// <inheritdoc cref="Slice1" />
+    public const string Slice4 = "slice-4";
+
     /// <summary>The category of the tests about RAFT itself, which are left out where the cluster uses etcd.</summary>
     public const string OfRaft = "raft";
 

@@ -6,7 +6,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// <summary>Members are added and removed while the others go on.</summary>
 [TestFixture]
 [Category(Ha.Membership)]
-[Category(Ha.Slice3)]
+[Category(Ha.Slice4)]
 public sealed class MembershipTests
 {
     private static readonly string[] s_new = ["db-slave-03", "db-slave-04"];

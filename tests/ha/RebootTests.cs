@@ -4,8 +4,8 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Hosts that boot again.</summary>
 [TestFixture]
-[Category(Ha.Slice2)]
-[DependsOnFixture(typeof(HandMadeChangeTests), AllowFailure = true)]
+[Category(Ha.Slice4)]
+[DependsOnFixture(typeof(InstallTests), AllowFailure = true)]
 public sealed class RebootTests
 {
     [OneTimeSetUp]

@@ -6,7 +6,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 [TestFixture]
 [Category(Ha.Membership)]
 [Category(Ha.OfRaft)]
-[Category(Ha.Slice3)]
+[Category(Ha.Slice4)]
 [DependsOnFixture(typeof(SharedDirectoryTests), AllowFailure = true)]
 public sealed class RecoverTests
 {

@@ -67,7 +67,7 @@ public sealed partial class LayoutTests
             .Select(text =>
                 (
                     Name: Regex.Match(text, @"public sealed class (\w+Tests)\b").Groups[1].Value,
-                    Slices: Regex.Matches(text, @"\[Category\(Ha\.(Slice[123])\)\]").Select(found => found.Groups[1].Value).ToList(),
+                    Slices: Regex.Matches(text, @"\[Category\(Ha\.(Slice[1234])\)\]").Select(found => found.Groups[1].Value).ToList(),
                     Before: Regex.Match(text, @"\[DependsOnFixture\(typeof\((\w+)\)").Groups[1].Value
                 )
             )

@@ -7,7 +7,7 @@ namespace KeyBuzz.Reconciler.FreshHosts;
 /// on the members is taken from there.</summary>
 [TestFixture]
 [Category(Ha.FreshHosts)]
-[Category(Ha.Slice1)]
+[Category(Ha.Slice4)]
 public sealed class AdoptTests
 {
     private const string Guide = "docs/adopting.md";

@@ -10,7 +10,7 @@ namespace KeyBuzz.Reconciler.FreshHosts;
 /// passphrase.</summary>
 [TestFixture]
 [Category(Ha.FreshHosts)]
-[Category(Ha.Slice1)]
+[Category(Ha.Slice4)]
 public sealed class QuickstartTests
 {
     private const string Guide = "docs/quickstart.md";
