@@ -209,7 +209,7 @@ internal sealed class PatroniBench : IGroupAccess, IAsyncDisposable
         }
     }
 
-    // By the port, which costs a tenth of a program in the container. How a host itself asks is tested on the lab.
+    // By the port, which costs less than a program in the container. How a host itself asks is tested on the lab.
     private SqlAnswer Query(string host, SqlRead sql)
     {
         var settings = new NpgsqlConnectionStringBuilder
