@@ -121,7 +121,7 @@ public sealed class HandMadeChangeTests
             expected.AddRange(change.Expected.Select(line => line.Replace("HOST", host)));
         }
 
-        // What is changed on the primary is mended while it runs.
+        // kbr mends the primary while it runs, so the primary must not start anew either.
         var others = Ha.Members.Where(member => member != replica || changes.All(change => change.Where != OnReplica)).ToList();
         var before = others.Select(Ha.Started).ToList();
 

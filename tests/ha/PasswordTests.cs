@@ -131,11 +131,8 @@ public sealed class PasswordTests
         writer.Password = Ha.Secret("POSTGRES_APP_PASS");
         var report = writer.Stop();
         TestContext.Out.WriteLine($"{string.Join(", ", wanted.Keys)}: {report}");
-        foreach (var open in sessions)
-        {
-            open.AssertOpen();
-            open.Dispose();
-        }
+        sessions.ForEach(open => open.AssertOpen());
+        sessions.ForEach(open => open.Dispose());
 
         Assert.That(report.Lost, Is.Empty);
         Assert.That(report.Errors, Has.None.Contains("password").And.None.Contains("authentication"));

@@ -101,6 +101,24 @@ public sealed class ReadListTests
             Assert.That(AnswerOf(sample.Read, ""), Is.EqualTo(sample.Nothing), "nothing was printed");
         });
 
+    [Test]
+    public void Files_that_could_not_be_printed_together_are_taken_one_by_one_and_one_that_is_cut_off_is_an_error()
+    {
+        FileRead[] reads = [new("/etc/a"), new("/etc/gone")];
+        const string End = $"\n{ReadSamples.Nonce} end 0\n";
+        var alone = Parse(
+            $"\n{ReadSamples.Nonce} there ,0,1\nhalf\n{ReadSamples.Nonce} files 1\nwhole\n{ReadSamples.Nonce} f0 0\n\n{ReadSamples.Nonce} f1 none\n"
+        );
+
+        Assert.That((alone.Get(reads[0])?.Text, alone.Get(reads[1])), Is.EqualTo(("whole", (FileContent)null!)));
+        Assert.That(
+            () => Parse($"\n{ReadSamples.Nonce} there ,0\nhalf\n{ReadSamples.Nonce} files 0\n"),
+            Throws.InstanceOf<InvalidDataException>().With.Message.Contains("/etc/a is there and was not printed")
+        );
+
+        Snapshot Parse(string printed) => ReadList.Probe.Parse(reads, ReadSamples.Nonce, Encoding.UTF8.GetBytes(printed + End));
+    }
+
     // Two kinds whose parts have the same label would take each other's answers. Reads of a container or an image are numbered together,
     // and every read inside a container has the part of the container beside its own.
     [Test]
