@@ -69,6 +69,24 @@ public sealed record ContainerJob(string Name, string Container)
         );
     }
 
+    /// <summary>Looks until it has ended.</summary>
+    /// <param name="look">How it stands; its unit and its output are read one after the other.</param>
+    /// <param name="pace">How often.</param>
+    /// <param name="time">The time.</param>
+    /// <param name="cancellationToken">Ends the wait alone.</param>
+    public static async Task<ContainerJobState> UntilEndedAsync(
+        Func<Task<ContainerJobState>> look,
+        PollPace pace,
+        TimeProvider time,
+        CancellationToken cancellationToken
+    )
+    {
+        ArgumentNullException.ThrowIfNull(look);
+        var state = await Poll.UntilAsync(look, state => !state.IsRunning, pace, time, cancellationToken).ConfigureAwait(false);
+        // The output may have been read before its last line was there, and the unit after: a look that begins now sees all.
+        return state.ExitCode is null ? await look().ConfigureAwait(false) : state;
+    }
+
     /// <summary>How it stands.</summary>
     public ContainerJobState Of(Snapshot host)
     {

@@ -72,6 +72,27 @@ internal sealed class ContainerJobTests
             Is.EqualTo(new ContainerJobState(false, null, ""))
         );
 
+    // Its output is read before the last line is there, its unit when it is gone.
+    [TestCase(0)]
+    [TestCase(null)]
+    public async Task The_end_is_taken_from_a_look_that_begins_once_the_unit_is_gone(int? exit)
+    {
+        var states = new Queue<ContainerJobState>([
+            new(true, null, ""),
+            new(false, null, ""),
+            new(false, exit, "done\n"),
+            new(false, 9, ""),
+        ]);
+        var state = await ContainerJob.UntilEndedAsync(
+            () => Task.FromResult(states.Dequeue()),
+            new PollPace(TimeSpan.FromMilliseconds(1), TimeSpan.FromMinutes(1)),
+            TimeProvider.System,
+            CancellationToken.None
+        );
+        Assert.That(state, Is.EqualTo(new ContainerJobState(false, exit, "done\n")));
+        Assert.That(states, Has.Count.EqualTo(1));
+    }
+
     [Test]
     public async Task Stopped_its_processes_end_with_it()
     {

@@ -71,7 +71,10 @@ internal static class BackupCommand
                 var after = await BackupsCommand.LookAsync(session.Fleet, topology, CancellationToken.None).ConfigureAwait(false);
                 var taken = New(report, after.Report);
                 var failed = state.ExitCode != 0 || taken.Select(one => one.Repository).Distinct().Count() < report.Repositories.Count;
-                var reason = failed ? BackupLook.Tool.Reason(state.Output) : null;
+                var reason =
+                    !failed ? null
+                    : state.ExitCode is null ? RemoteJob.CutOff
+                    : BackupLook.Tool.Reason(state.Output);
                 ImmutableArray<Diagnostic> warnings = await RecordAsync(session, leader, begun, taken, reason).ConfigureAwait(false);
                 if (!failed || !taken.IsEmpty)
                 {

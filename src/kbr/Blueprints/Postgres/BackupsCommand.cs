@@ -202,7 +202,9 @@ internal static class BackupsCommand
                     stop
                 )
                 .ConfigureAwait(false);
-            return BackupLook.Tool.JudgeVerify(state.Output, held);
+            return state.ExitCode is null
+                ? new RepositoryCheck(0, 0, [], RemoteJob.CutOff)
+                : BackupLook.Tool.JudgeVerify(state.Output, held);
         }
         catch (OperationCanceledException)
         {

@@ -45,7 +45,7 @@ internal sealed class RemoteJob(Session session, Host host, ContainerJob job, st
 
         try
         {
-            return await Poll.UntilAsync(LookAsync, state => !state.IsRunning, s_pace, session.Time, stop).ConfigureAwait(false);
+            return await ContainerJob.UntilEndedAsync(LookAsync, s_pace, session.Time, stop).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
         {
@@ -81,6 +81,9 @@ internal sealed class RemoteJob(Session session, Host host, ContainerJob job, st
             return job.Of(answer.Snapshot);
         }
     }
+
+    /// <summary>Why it has no result where its end is unknown.</summary>
+    public const string CutOff = "it was cut off, as by a boot of the host or a kill of its processes";
 
     /// <summary>The refusal where one runs already.</summary>
     public static DiagnosticException Busy(string host, string what) =>
