@@ -2,7 +2,9 @@
 # Makes faults on the PostgreSQL cluster, and measures how long a real Prometheus takes to send the alert of each to a real Alertmanager
 # (postgres.monitoring with a server). Before the faults and between them nothing may fire. Prints a table for docs/monitoring.md.
 #
-#   eng/alerts-proof.sh [FAULT...]    all by default; HEALTHY=120 seconds without an alert first; FOR=5s in place of each alert's `for`
+#   eng/alerts-proof.sh [FAULT...]         all by default; HEALTHY=120 seconds without an alert first; FOR=5s in place of each alert's `for`
+#   SOAK=7200 eng/alerts-proof.sh          only a soak, of so many seconds: the rules as they are rendered, an application that writes,
+#                                          kbr status every minute and kbr drift every ten minutes; no alert may fire
 #
 # On the lab that KBR_LAB names, which has to be up; keeps the cluster that it finds there, or installs one. Archives WAL where lab/s3
 # runs. The rules are the rendered ones but for their `for`, so what a real cluster waits is the measured time and the `for` of the table.
@@ -14,8 +16,8 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 root=$PWD
 lab=$root/lab${KBR_LAB:+/$KBR_LAB}
 kbr=${KBR_TOOL:-$root/kbr}
-healthy=${HEALTHY:-120} limit=${LIMIT:-180} for=${FOR:-5s}
-server=haproxy-01 files=/opt/keybuzz/monitoring status=/opt/keybuzz-monitoring-status
+healthy=${HEALTHY:-120} limit=${LIMIT:-180} for=${FOR:-5s} soak=${SOAK:-}
+server=haproxy-01 files=/opt/keybuzz/monitoring status=/opt/keybuzz-monitoring-status data=/data/prometheus
 pgdata=/opt/keybuzz/postgres/data/pgdata
 file=$lab/cluster-watch.yaml
 here=$(mktemp -d)
@@ -239,6 +241,110 @@ make_archive() {
     sql "$leader" 'SELECT pg_switch_wal()' >/dev/null
 }
 mend_archive() { "$root/lab/s3" >/dev/null; }
+# What kbr status and kbr drift go by from now on: the file as sed changes it.
+watch() { sed "$1" "$file" >"$lab/cluster-watched.yaml"; echo cluster-watched.yaml >"$here/watched"; }
+unwatch() { echo "$file" >"$here/watched"; rm -f "$lab/cluster-watched.yaml"; }
+make_backup_old() { watch 's/^    schedule: /    max_age: 1m\n&/'; }
+mend_backup_old() { unwatch; }
+# The middle byte of the largest file of each backup gets another value; done twice, its own.
+flip() {
+    python3 - "$lab/.state/s3/data/kbr-backups/alerts/backup" <<'P'
+import os, sys
+largest = {}
+for folder, _, names in os.walk(sys.argv[1]):
+    if folder.split("/")[-1] == "bundle" or "/bundle/" in folder:
+        for path in (os.path.join(folder, name) for name in names if name.endswith("._S3rver_object")):
+            backup = folder.split("/bundle")[0]
+            largest[backup] = max(largest.get(backup, path), path, key=os.path.getsize)
+assert largest, "no backup in " + sys.argv[1]
+for path in largest.values():
+    with open(path, "r+b") as file:
+        middle = os.path.getsize(path) // 2
+        file.seek(middle)
+        byte = file.read(1)[0]
+        file.seek(middle)
+        file.write(bytes([byte ^ 1]))
+P
+}
+make_proof() { flip && ! "$kbr" backups prove -c "$file" >"$here/proof" 2>&1; }
+mend_proof() { flip && "$kbr" backups prove -c "$file" >"$here/proof" 2>&1; }
+# Nobody renews it: what is in the second half of its time to be renewed is reported.
+make_certificate() {
+    watch 's/^  tls: offered$/  tls: { validity: 3m, renew_before: 2m }/'
+    "$kbr" apply -c cluster-watched.yaml --auto-approve >"$here/applied" 2>&1 || return 1
+    "$kbr" monitoring render -c cluster-watched.yaml --out "$here/short" >/dev/null && shorten "$here/short"
+}
+mend_certificate() {
+    unwatch
+    "$kbr" apply -c "$file" --auto-approve >"$here/applied" 2>&1
+    shorten
+}
+# As many as kbr status itself leaves room for.
+make_most_connections() {
+    local count client='psql -X -q -U kb_admin -d keybuzz -c "SELECT pg_sleep(170)" >/dev/null 2>&1'
+    count=$(sql "$leader" "SELECT ceil(0.92 * (current_setting('max_connections')::int
+        - current_setting('superuser_reserved_connections')::int)) - count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
+    on "$leader" "docker exec -i patroni sh" <<<"for n in \$(seq $count); do $client & done; wait" >/dev/null 2>&1 &
+    holder=$!
+}
+mend_most_connections() { mend_connections; }
+# A database whose row says that it is old: hundreds of millions of transactions take too long. Autovacuum would look after it at once.
+make_wraparound() {
+    patroni '{"postgresql": {"parameters": {"autovacuum": "off"}}}'
+    local n
+    for n in {1..30}; do
+        [[ $(sql "$leader" 'SHOW autovacuum') == off ]] && break
+        sleep 1
+    done
+    sql "$leader" 'CREATE DATABASE worn'
+    sql "$leader" "UPDATE pg_database SET datfrozenxid = ((txid_current() + (1::bigint << 32) - 500000000) % (1::bigint << 32))::text::xid
+        WHERE datname = 'worn'"
+}
+mend_wraparound() {
+    sql "$leader" 'DROP DATABASE worn'
+    patroni '{"postgresql": {"parameters": {"autovacuum": null}}}'
+}
+# The hosts of the lab share a clock: every process that begins in the member's container has another one.
+restart_postgres() {
+    on "$replica" "docker exec -i patroni python3 -" <<'P'
+import base64, urllib.request, yaml
+rest = yaml.safe_load(open("/etc/patroni/patroni.yml"))["restapi"]
+login = rest["authentication"]["username"] + ":" + rest["authentication"]["password"]
+urllib.request.urlopen(urllib.request.Request("http://" + rest["connect_address"] + "/restart", method="POST", data=b"{}",
+    headers={"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}))
+P
+}
+make_clock() {
+    [[ -d $here/faketime ]] ||
+        (cd "$here" && apt-get download -qq libfaketime && dpkg -x libfaketime_*.deb faketime) >"$here/apt" 2>&1 || return 1
+    on "$replica" "docker exec -i -u 0 patroni sh -c 'cat >/usr/local/lib/faketime.so
+        echo +30s >/etc/faketimerc; echo /usr/local/lib/faketime.so >/etc/ld.so.preload'" \
+        <"$(find "$here/faketime" -name libfaketimeMT.so.1)"
+    restart_postgres
+}
+mend_clock() { on "$replica" 'docker exec -u 0 patroni rm -f /etc/ld.so.preload /etc/faketimerc'; restart_postgres; }
+# The hosts share their memory, too: the exporter of one reads another figure of the kernel.
+of_exporter() { on "$replica" "nsenter -m -t \$(docker inspect -f '{{.State.Pid}}' node-exporter) sh -c '$1'"; }
+make_memory_low() {
+    of_exporter 'mount -t tmpfs none /mnt && sed "s/^MemAvailable: .*/MemAvailable: 100000 kB/" /proc/meminfo >/mnt/meminfo &&
+        mount --bind /mnt/meminfo /proc/meminfo'
+}
+mend_memory_low() { of_exporter 'umount /proc/meminfo; umount /mnt'; }
+# The six hours before are written into Prometheus' database: half a gigabyte an hour less of what is free now.
+make_fills_up() {
+    ask "9090/api/v1/query?query=kbr_status_volume_free_bytes%7Bhost=%22$leader%22%7D" | python3 -c '
+import json, sys, time
+[series] = json.load(sys.stdin)["data"]["result"]
+labels = ",".join("%s=%s" % (name, json.dumps(value)) for name, value in series["metric"].items() if name != "__name__")
+now, free = int(time.time()), float(series["value"][1])
+print("# TYPE kbr_status_volume_free_bytes gauge")
+for ago in range(7 * 3600, 0, -60):
+    print("kbr_status_volume_free_bytes{%s} %d %d" % (labels, free + ago / 3600 * 5e8, now - ago))
+print("# EOF")' >"$here/history" || return 1
+    on "$server" "docker exec -i prometheus sh -c 'cat >/data/history && cd $data && ls >/data/before &&
+        promtool tsdb create-blocks-from openmetrics /data/history . >/dev/null'" <"$here/history"
+}
+mend_fills_up() { on "$server" "docker exec prometheus sh -c 'cd $data && ls | grep -vxFf /data/before | grep -E ^0 | xargs -r rm -r'"; }
 make_drift() { on haproxy-02 "chmod 0640 $files/pgpass"; }
 mend_drift() { on haproxy-02 "chmod 0600 $files/pgpass"; }
 make_change() {
@@ -286,6 +392,14 @@ faults=(
     "memory|the kernel kills a process for lack of memory|KbrOutOfMemory"
     "exporter|an exporter is stopped|ExporterDown"
     "archive|the repository's server is stopped|KbrArchiveBehind"
+    "backup_old|the last backup is older than it may be (bound 1 min)|KbrBackupOld"
+    "proof|a byte of each backup is another, and a restore is tried|KbrProofFailed"
+    "certificate|certificates of three minutes are renewed by nobody|KbrCertificateExpires"
+    "most_connections|92 of 100 connections are used|KbrConnectionsNearLimit PostgresConnectionsNearLimit"
+    "wraparound|a database says that its oldest transaction is 500 million old|KbrWraparound"
+    "clock|PostgreSQL of a replica has a clock that is 30 s ahead|PostgresClockOff"
+    "memory_low|the kernel of a replica says that 100 MB of memory are available|HostMemoryLow"
+    "fills_up|a volume had 3.5 GB more room seven hours ago|KbrVolumeFillsUp"
     "drift|a file gets another mode by hand|KbrDriftFound"
     "change|an apply fails in part|KbrChangeFailed"
 )
@@ -309,8 +423,10 @@ YAML
     if [[ -f $lab/.state/s3-ca.pem && $s3 == true ]]; then
         printf '  backup:\n    repositories:\n      - s3:\n          endpoint: "%s:9000"\n' "$(address haproxy-01 | sed 's/\.11$/.7/')"
         printf '          %s\n' 'bucket: kbr-backups' 'path: /alerts' 'ca_file: .state/s3-ca.pem'
+        printf '    schedule: { full: daily }\n    prove: { schedule: daily }\n'
     fi
-    printf 'drift:\n  ignore:\n    - { address: config_file.prometheus-alerts@%s, reason: shorter here }\n' "$server"
+    echo '  tls: offered'
+    [[ $soak ]] || printf 'drift:\n  ignore:\n    - { address: config_file.prometheus-alerts@%s, reason: shorter here }\n' "$server"
 ) >"$file"
 export BACKUP_S3_KEY=S3RVER BACKUP_S3_SECRET=S3RVER
 cd "$lab" || exit
@@ -324,18 +440,23 @@ for attempt in 1 2 3; do
 done
 archives=
 grep -q '^  backup:' "$file" && archives=1
-[[ -z $archives ]] || "$kbr" backup -c "$file" >"$here/backup" 2>&1 || { tail -n 20 "$here/backup" >&2; exit 1; }
+if [[ $archives ]]; then
+    { "$kbr" backup -c "$file" && "$kbr" backups prove -c "$file"; } >"$here/backup" 2>&1 || { tail -n 20 "$here/backup" >&2; exit 1; }
+fi
 at=$(address "$server")
 
-# kbr status and kbr drift by a timer, as docs/monitoring.md has it.
+echo "$file" >"$here/watched"
+# kbr status and kbr drift by a timer, as docs/monitoring.md has it in a soak, and without a pause for faults.
+figures() { # COMMAND FILE
+    "$kbr" "$1" -c "$(<"$here/watched")" --format prometheus >"$here/$2.prom" 2>/dev/null
+    on "$server" "cat >$status/$2.new && mv $status/$2.new $status/$2.prom" <"$here/$2.prom"
+}
 (
-    end=$((SECONDS + 7200))
+    end=$((SECONDS + 10800)) pause=${soak:+60} every=${soak:+10} n=0
     while [[ -d $here ]] && ((SECONDS < end)); do
-        "$kbr" status -c "$file" --format prometheus >"$here/kbr.prom" 2>/dev/null
-        on "$server" "cat >$status/kbr.new && mv $status/kbr.new $status/kbr.prom" <"$here/kbr.prom"
-        "$kbr" drift -c "$file" --format prometheus >"$here/drift.prom" 2>/dev/null
-        on "$server" "cat >$status/drift.new && mv $status/drift.new $status/drift.prom" <"$here/drift.prom"
-        sleep 1
+        figures status kbr
+        ((n++ % ${every:-1})) || figures drift drift
+        sleep "${pause:-1}"
     done
 ) >/dev/null 2>&1 &
 timer=$!
@@ -354,15 +475,49 @@ declare -A waits
 while read -r name time; do
     waits[$name]=$time
 done < <(awk '/- alert:/ { name = $3 } /^ *for:/ { print name, $2 }' "$here/rendered/alerts.yml")
-shorten() {
-    sed -E "s/^( *for:) .*/\1 $for/" "$here/rendered/alerts.yml" |
+shorten() { # [FOLDER]
+    sed -E "s/^( *for:) .*/\1 $for/" "${1:-$here/rendered}/alerts.yml" |
         on "$server" "cat >$files/alerts.yml; docker kill -s HUP prometheus >/dev/null"
 }
-shorten
+[[ $soak ]] || shorten
 for _ in {1..40}; do ask 9090/api/v1/rules | grep -q KbrWritesFail && break; sleep 0.5; done
 ask 9090/api/v1/rules | grep -q KbrWritesFail || { say "Prometheus has no rules"; exit 1; }
 
 quiet 240 || { say "before any fault: $(firing)"; exit 1; }
+
+# ---- the soak ---------------------------------------------------------------------------------------------
+write() { # SECONDS: a row a second by the application's user through a pooler, in one session
+    local end=$((SECONDS + $1)) client
+    client="psql -X -q -v ON_ERROR_STOP=1 -h $(address haproxy-02) -p 6432 -U kb_app -d keybuzz"
+    {
+        sed -n 's/^POSTGRES_APP_PASS=//p' "$lab/credentials/ha.env"
+        echo 'CREATE TABLE IF NOT EXISTS soak (number bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());'
+        while ((SECONDS < end)); do
+            echo 'INSERT INTO soak DEFAULT VALUES;'
+            sleep 1
+        done
+        echo 'SELECT count(*), max(at) - min(at) FROM soak;'
+    } | on haproxy-02 "docker exec -i pgbouncer sh -c 'read -r PGPASSWORD; export PGPASSWORD; $client -A -t -F \" rows in \"'"
+}
+if [[ $soak ]]; then
+    write "$soak" >"$here/written" 2>&1 &
+    writer=$!
+    sleep "$soak"
+    # What fired at any time, by Prometheus itself, and what was only pending.
+    states() {
+        curl -s -m 30 -K <(printf 'user = "watch:%s"\n' "$password") -G "http://$at:9090/api/v1/query" \
+            --data-urlencode "query=count by (alertname) (count_over_time(ALERTS{alertstate=\"$1\"}[${soak}s]))" | python3 -c '
+import json, sys
+print(" ".join(sorted(r["metric"]["alertname"] for r in json.load(sys.stdin)["data"]["result"])))'
+    }
+    fired=$(states firing) && pending=$(states pending) || { say "Prometheus does not say what fired"; exit 1; }
+    if wait "$writer"; then say "written: $(tail -n 1 "$here/written")"; else say "the writer failed: $(<"$here/written")"; failed=1; fi
+    say "soak of $soak s: false alarms: ${fired:-none}; pending for a while: ${pending:-none}"
+    [[ -z $fired ]] || failed=1
+    exit "$failed"
+fi
+
+# ---- the faults -------------------------------------------------------------------------------------------
 end=$((SECONDS + healthy)) false=''
 while ((SECONDS < end)); do
     found=$(others | xargs)
@@ -376,7 +531,7 @@ rows=()
 for row in "${faults[@]}"; do
     IFS='|' read -r fault what wanted <<<"$row"
     (($# == 0)) || [[ " $* " == *" $fault "* ]] || continue
-    [[ $fault != archive || $archives ]] || continue
+    [[ $archives || $fault != @(archive|backup_old|proof) ]] || continue
     leader=$(primary) || { say "no primary before $fault"; exit 1; }
     replicas=$(printf '%s\n' db-master-01 db-slave-01 db-slave-02 | grep -v "^$leader$")
     replica=${replicas%%$'\n'*}

@@ -67,17 +67,20 @@ public sealed record ConnectionPools(
     public const string HaproxyContainer = "haproxy";
 
     /// <summary>Where it has its admin socket, inside its container.</summary>
-    public const string HaproxyAdminSocket = "/run/haproxy/admin.sock";
+    public const string HaproxyAdminSocket = HaproxyFolder + "/admin.sock";
 
     /// <summary>Its front end for direct sessions.</summary>
     public const string DirectFrontend = "postgres";
 
+    private const string HaproxyFolder = "/run/haproxy";
     private const string Folder = "/run/kbr";
-    private const string LimitFile = Folder + "/direct-sessions-limit";
     private const string LeaseFile = Folder + "/pools-paused-until";
     private const string Program = Folder + "/pools-program";
     private const string Said = Folder + "/pools-pause-said";
     private const string Fifo = Folder + "/pools-hold";
+
+    // Of a container where no lock can be taken: EX_UNAVAILABLE.
+    private const int NeverHeld = 69;
     private const string IsPaused = "kbr-paused";
     private const string NotPaused = "not paused";
 
@@ -135,6 +138,7 @@ public sealed record ConnectionPools(
             systemctl stop {{Unit}}.service 2>/dev/null || true
             systemctl reset-failed {{Unit}}.service 2>/dev/null || true
             rm -f {{Said}} {{Fifo}}
+            {{InHaproxy(10, ReleaseIt + "\n: >kbr-may-hold")}} >/dev/null 2>&1 || true
             {{Until(Patience + Lease)}}
             cat >{{Program}} <<'kbr-program'
             {{Direct}}
@@ -165,8 +169,8 @@ public sealed record ConnectionPools(
             # One that was only about to pause.
             resume
             rm -f {{LeaseFile}} {{Program}} {{Said}} {{Fifo}}
-            # One that was only about to hold them sees that there is no lease.
-            release_direct
+            # Nobody else will, and without it no new direct session is served: for an hour.
+            for attempt in $(seq 720); do release_direct && break; sleep 5; done
             kbr-program
             systemd-run --quiet --collect --unit={{Unit}} --description="Holds the pools paused while kbr hands the lead over" \
                 /bin/sh {{Program}} </dev/null
@@ -207,10 +211,8 @@ public sealed record ConnectionPools(
     public static Script HoldDirect =>
         new(
             $$"""
-            {{Direct}}
             [ -e {{LeaseFile}} ] || exit {{Seconds(Over)}}
-            hold_direct || { echo "HAProxy does not hold them: ${said:-no answer}" >&2; exit 1; }
-            [ -e {{LeaseFile}} ] || { release_direct; exit {{Seconds(Over)}}; }
+            {{InHaproxy(5, HoldIt)}}
 
             """
         )
@@ -246,24 +248,47 @@ public sealed record ConnectionPools(
             && (member is null || only == member);
     }
 
-    // The limit of the front end is 0 meanwhile: docs/decisions/waiting-direct-sessions.md. It is kept beside until it is put back; a
-    // container that was started since has its own.
+    // The limit of the front end is 0 meanwhile: docs/decisions/waiting-direct-sessions.md.
     private static string Direct =>
         $$"""
-            haproxy_says() { timeout 5 docker exec {{HaproxyContainer}} sh -c "echo '$1' | socat -t 4 - UNIX-CONNECT:{{HaproxyAdminSocket}}"; }
-            hold_direct() {
-                if ! [ -e {{LimitFile}} ]; then
-                    limit=$(haproxy_says 'show stat' | grep '^{{DirectFrontend}},FRONTEND,' | cut -d, -f7)
-                    case $limit in '' | 0 | *[!0-9]*) return 1 ;; esac
-                    echo "$limit" >{{LimitFile}}.new && mv {{LimitFile}}.new {{LimitFile}}
-                fi
-                said=$(haproxy_says 'set maxconn frontend {{DirectFrontend}} 0') && [ -z "$(echo $said)" ]
-            }
             release_direct() {
-                [ -e {{LimitFile}} ] || return 0
-                said=$(haproxy_says "set maxconn frontend {{DirectFrontend}} $(cat {{LimitFile}})" 2>&1)
-                case $(echo $said) in '' | *'is not running'* | *'o such container'*) rm -f {{LimitFile}} ;; *) return 1 ;; esac
+                said=$({{InHaproxy(10, ReleaseIt)}} 2>&1) || [ $? -eq {{Seconds(NeverHeld)}} ] && return 0
+                case $said in *'is not running'* | *'o such container'*) return 0 ;; *) return 1 ;; esac
             }
+            """;
+
+    // What is given up on the host may still begin in the container, seconds later. So both the permission to hold and the former limit
+    // are there, a lock is taken, and the end of a pause takes the permission away: what comes late changes nothing. A container that is
+    // started anew has none of them, and the limit of its file.
+    private static string InHaproxy(int seconds, string script) =>
+        $"timeout {Seconds(seconds)} docker exec {HaproxyContainer} sh -c "
+        + Script.Quote(
+            $$"""
+            cd {{HaproxyFolder}} && touch kbr-lock && exec 9>kbr-lock && flock 9 || exit {{Seconds(NeverHeld)}}
+            says() { echo "$1" | socat -t 4 - UNIX-CONNECT:{{HaproxyAdminSocket}}; }
+            sets() {
+                said=$(says "set maxconn frontend {{DirectFrontend}} $1") && [ -z "$(echo $said)" ] && return
+                echo "HAProxy does not take $1 as the limit of its front end {{DirectFrontend}}: $said" >&2
+                exit 1
+            }
+            {{script}}
+            """
+        );
+
+    private const string ReleaseIt = """
+        rm -f kbr-may-hold
+        if [ -e kbr-limit ]; then sets "$(cat kbr-limit)" && rm -f kbr-limit; fi
+        """;
+
+    private static string HoldIt =>
+        $$"""
+            [ -e kbr-may-hold ] || exit {{Seconds(Over)}}
+            if ! [ -e kbr-limit ]; then
+                limit=$(says "show stat" | grep "^{{DirectFrontend}},FRONTEND," | cut -d, -f7)
+                case $limit in "" | 0 | *[!0-9]*) echo "its limit is ${limit:-unknown}" >&2; exit 1 ;; esac
+                echo "$limit" >kbr-limit.new && mv kbr-limit.new kbr-limit || exit 1
+            fi
+            sets 0
             """;
 
     // By the time since the host was started: a clock that is set does not shorten or lengthen it.

@@ -146,7 +146,7 @@ public sealed class ArchiveTests
         Lab.Until(() => Archive().Contains("NOT OK   archive", StringComparison.Ordinal), s_seen, "status to name the archive");
         Assert.That(Archive(), Does.Match("NOT OK +archive +fails at [0-9A-F]{24}, "));
         var plan = HaSetUp.Workspace.Kbr("plan");
-        Assert.That(plan.Error, Does.Contain("pgBackRest: the repositories did not answer within 5 s"), plan.All);
+        Assert.That(plan.Error, Does.Contain("pgBackRest: the repositories did not answer within 10 s"), plan.All);
 
         Lab.Command("s3");
         Lab.Until(() => Archive().Contains("ok       archive", StringComparison.Ordinal), s_seen, "the archive to catch up");

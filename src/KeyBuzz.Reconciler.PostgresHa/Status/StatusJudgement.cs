@@ -269,9 +269,16 @@ internal sealed partial class StatusJudgement
                 && row.GetValueOrDefault("svname") is not (null or "FRONTEND" or "BACKEND")
                 && row.GetValueOrDefault("status")?.StartsWith("UP", StringComparison.Ordinal) == true
             );
+            // For good only where a hand-over of an older kbr went wrong.
+            var holds = rows.Any(row =>
+                row.GetValueOrDefault("pxname") == ConnectionPools.DirectFrontend
+                && row.GetValueOrDefault("svname") == "FRONTEND"
+                && row.GetValueOrDefault("slim") == "0"
+            );
             // A cluster of one member has no replica to read from.
             if (
-                up.Count != 1
+                holds
+                || up.Count != 1
                 || up[0] != Leader
                 || poolers.Count == 0
                 || poolersUp != poolers.Count
@@ -286,6 +293,7 @@ internal sealed partial class StatusJudgement
                     ? $"{proxy.Name}: its statistics page does not answer on port {_topology.Haproxy.StatsPort}"
                     : $"{proxy.Name}: primary {(up.Count == 0 ? "none" : string.Join(" and ", up))}, PgBouncer "
                         + $"{poolersUp}/{poolers.Count}{(_topology.Haproxy.ReadPort is null ? "" : $", reads from {reads}")}"
+                        + (holds ? ", keeps new direct sessions waiting: unless a hand-over is under way, docker kill -s USR2 haproxy" : "")
             );
         }
 

@@ -67,7 +67,7 @@ internal sealed class BackupsViewTests : BlueprintFixture
     {
         var look = Look(Archiver, leader: new ToolAnswer(124, "")).Look;
         Assert.That(look.Asked, Is.EqualTo("db-2"));
-        Assert.That(look.TroublesOf(1), Has.One.StartsWith("db-1: the repositories did not answer within 5 s (is its server up"));
+        Assert.That(look.TroublesOf(1), Has.One.StartsWith("db-1: the repositories did not answer within 10 s (is its server up"));
     }
 
     [Test]

@@ -38,10 +38,7 @@ public sealed class ReplacedProcessTests : LocalCluster
 
     private void WriteLimits(int file, int container)
     {
-        var image = ProviderBench.Output(
-            "docker images --filter reference=kbr-lab/haproxy --format '{{.Repository}}:{{.Tag}}' | head -n 1"
-        );
-        Assert.That(image, Is.Not.Empty, "the lab's images are needed: run lab/up");
+        var image = ProviderBench.LabImage("haproxy");
         WriteCluster(
             more: $$"""
               - { type: directory, name: limits, host: db-1, path: FOLDER/limits }

@@ -350,12 +350,5 @@ internal sealed class RealProgramTests : BlueprintFixture
         return command;
     }
 
-    private static string Image(string name)
-    {
-        var image = ProviderBench.Output(
-            $"docker images --filter reference=kbr-lab/{name} --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | head -n 1"
-        );
-        Assert.That(image, Is.Not.Empty, "the lab's images are needed: run lab/up");
-        return image;
-    }
+    private static string Image(string name) => ProviderBench.LabImage(name);
 }

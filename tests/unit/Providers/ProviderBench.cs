@@ -104,6 +104,14 @@ internal static class ProviderBench
         return result.Error;
     }
 
+    /// <summary>An image that the lab has built.</summary>
+    public static string LabImage(string name)
+    {
+        var image = Output($"docker images --filter reference=kbr-lab/{name} --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | head -n 1");
+        Assert.That(image, Is.Not.Empty, "the lab's images are needed: run lab/up");
+        return image;
+    }
+
     public static void OnlyAsRootWith(params string[] tools)
     {
         if (Environment.UserName != "root" || tools.Any(tool => Shell($"command -v {tool}").ExitCode != 0))

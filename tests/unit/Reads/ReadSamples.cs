@@ -240,7 +240,7 @@ internal static class ReadSamples
         },
         new(
             new PgBackRestRead("patroni", "/etc/patroni/pgbackrest.conf", "pg"),
-            "timeout 5 pgbackrest --config='/etc/patroni/pgbackrest.conf' --stanza='pg' --io-timeout=2 --log-level-console=off "
+            "timeout 10 pgbackrest --config='/etc/patroni/pgbackrest.conf' --stanza='pg' --io-timeout=5 --log-level-console=off "
                 + "--log-level-stderr=error --output=json info 2>&1 </dev/null",
             "[]\n@g0 0\n@x0 0",
             """{"ExitCode":0,"Output":"[]\n"}"""

@@ -40,7 +40,7 @@ internal sealed class BackupRepositoryTests
     public void Where_the_tool_is_not_set_up_yet_it_is_to_be_prepared(int status, string output) =>
         Assert.That(Observe(new ToolAnswer(status, output), new ToolAnswer(status, output)), Is.InstanceOf<Observation.Absent>());
 
-    [TestCase(124, "", "the repositories did not answer within 5 s")]
+    [TestCase(124, "", "the repositories did not answer within 10 s")]
     [TestCase(31, "P00   WARN: x\nERROR: [031]: invalid option 'repo9-path'\n", "[031]: invalid option 'repo9-path'")]
     [TestCase(0, "not JSON", "its answer cannot be read")]
     public void What_the_primary_cannot_see_is_unknown_with_the_reason(int status, string output, string reason) =>
@@ -96,7 +96,7 @@ internal sealed class BackupRepositoryTests
                 new[]
                 {
                     $"{Place} = db-1, db-2: not in the configuration yet",
-                    $"{stays} = db-1, db-2: the repositories did not answer within 5 s",
+                    $"{stays} = db-1, db-2: the repositories did not answer within 10 s",
                 }
             )
         );
