@@ -142,7 +142,7 @@ internal sealed class VirtualAddressTests : BlueprintFixture
                     ? ((Snapshot?)null, "silent")
                     : (
                         ProviderBench.Snapshot([
-                            .. reads.For(proxy).Where(read => read is not FileRead).Select(read => (read, Nothing(read))),
+                            .. reads.For(proxy).Where(read => read is not FileRead).Select(read => (read, ProviderBench.Nothing(read))),
                             (LocalAddresses.Read, Trie(holders.Contains(proxy.Name, StringComparison.Ordinal))),
                         ]),
                         (string?)null
@@ -199,12 +199,4 @@ internal sealed class VirtualAddressTests : BlueprintFixture
                     + "        |-- 10.0.0.255\n           /32 link BROADCAST\n"
             )
         );
-
-    // As of a host that answers nothing.
-    private static object? Nothing(Read read) =>
-        KeyBuzz.Reconciler.Providers.ReadList.Probe.Parse([read], "0", Encoding.UTF8.GetBytes("\n0 end 0\n")) is { } snapshot
-            ? typeof(Snapshot).GetMethod(nameof(Snapshot.Get))!.MakeGenericMethod(AnswerOf(read.GetType())).Invoke(snapshot, [read])
-            : null;
-
-    private static Type AnswerOf(Type read) => read is { IsGenericType: true } ? read.GetGenericArguments()[0] : AnswerOf(read.BaseType!);
 }

@@ -54,7 +54,7 @@ internal sealed class DirectSessionsTests
         );
         Program("systemctl", "exit 0");
         Program("systemd-run", """while [ "$1" != /bin/sh ]; do shift; done; setsid "$@" </dev/null >/dev/null 2>&1 & """);
-        // "late": the client is there, and what it asks for begins seconds later. "fail": a number of calls that fail.
+        // "late": the client is there, and what it asks for begins once there is "go". "fail": a number of calls that fail.
         Program(
             "docker",
             $$"""
@@ -67,7 +67,8 @@ internal sealed class DirectSessionsTests
                 if [ -s $here/fail ]; then sed -i 1d $here/fail; echo "no answer" >&2; exit 1; fi
                 if [ -e $here/late ]; then
                     export here
-                    setsid sh -c 'sleep 7; docker exec {{_container}} "$@"; touch $here/done' sh "$@" >/dev/null 2>&1 </dev/null &
+                    setsid sh -c 'until [ -e $here/go ]; do sleep 0.1; done; docker exec {{_container}} "$@"; touch $here/done' sh "$@" \
+                        >/dev/null 2>&1 </dev/null &
                     exec sleep 60
                 fi
                 exec docker exec {{_container}} "$@" ;;
@@ -109,6 +110,8 @@ internal sealed class DirectSessionsTests
         Assert.That(Run(ConnectionPools.HoldDirect).ExitCode, Is.EqualTo(124), "it was given up");
         File.Delete(Path.Combine(_folder, "late"));
         Succeeds(s_pools.Resume);
+        Assert.That(() => ProviderBench.Shell("pgrep -f ^/bin/sh./run/kbr/pools-program").ExitCode, Is.EqualTo(1).After(30000, 100));
+        File.WriteAllText(Path.Combine(_folder, "go"), "");
         Assert.That(() => File.Exists(Path.Combine(_folder, "done")), Is.True.After(30000, 100));
         Assert.That(LimitNow(), Is.EqualTo(Limit));
     }
