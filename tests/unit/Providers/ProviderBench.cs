@@ -108,7 +108,10 @@ internal static class ProviderBench
     public static object? Nothing(Read read)
     {
         var snapshot = KeyBuzz.Reconciler.Providers.ReadList.Probe.Parse([read], "0", "\n0 end 0\n"u8.ToArray());
-        return typeof(KeyBuzz.Reconciler.Hosts.Snapshot).GetMethod("Get")!.MakeGenericMethod(AnswerOf(read.GetType())).Invoke(snapshot, [read]);
+        return typeof(KeyBuzz.Reconciler.Hosts.Snapshot)
+            .GetMethod("Get")!
+            .MakeGenericMethod(AnswerOf(read.GetType()))
+            .Invoke(snapshot, [read]);
 
         static Type AnswerOf(Type type) => type is { IsGenericType: true } ? type.GetGenericArguments()[0] : AnswerOf(type.BaseType!);
     }
