@@ -27,7 +27,7 @@ fi
 # membership last, since its lab has two hosts more from then on. One suite alone keeps 1.7 of two processors busy. With three
 # lanes a roll-out took over four times as long as alone where processes are slow to start, and what applications and Patroni do
 # meanwhile is paid for all that time. The unit tests need no lab, but its Docker Engine and its images.
-suites=(live unit ha fresh-hosts lab membership)
+suites=(live unit lab ha fresh-hosts membership)
 labs=('' b)
 
 # What costs most on the labs is to start programs. Where a thousand took 4.4 to 5.5 s, `live` had not ended after 70 minutes, and three
