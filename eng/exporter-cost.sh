@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# Measures what the exporters cost each member: their processor time and that of their session in PostgreSQL over SECONDS=60, as a part of
-# one core, by the cgroups of their containers and /proc; and how long each query takes, as the role of the exporter.
+# Measures what monitoring costs each member: the processor time of the exporters and of their session in PostgreSQL over
+# SECONDS_OF_IT=60, as a part of one core, by the cgroups of their containers and /proc; how long each query takes, as the role of the
+# exporter; and what RUNS=10 of `kbr status` take on each member, beyond what it does anyway.
 #
 #   eng/exporter-cost.sh          on the lab that KBR_LAB names, with a cluster that has postgres.monitoring (eng/alerts-proof.sh)
+#
+# KBR_TOOL names another kbr than ./kbr.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
-seconds=${SECONDS_OF_IT:-60}
+seconds=${SECONDS_OF_IT:-60} runs=${RUNS:-10}
+kbr=$(readlink -f "${KBR_TOOL:-kbr}")
+file=lab/${KBR_LAB:+$KBR_LAB/}cluster-watch.yaml
 
 # Nanoseconds of each container, and hundredths of a second of the session.
 read -r -d '' look <<'SH'
@@ -47,4 +52,28 @@ end()' | while IFS=$'\t' read -r name query; do
     printf '\\timing on\nSET ROLE kb_monitor;\n%s' "$(for _ in {1..20}; do printf '%s;\n' "$query"; done)" |
         lab/ssh db-master-01 'docker exec -i patroni psql -X -q -U kb_admin -d postgres' 2>&1 |
         awk -v name="$name" '/^Time:/ { if ($2 > most) most = $2 } END { printf "%s: %.1f ms at most\n", name, most }'
+done
+
+# A host of the lab is a container here: its cgroup has all that it does.
+used() { # HOST: microseconds
+    local id
+    id=$(docker inspect -f '{{.Id}}' "${KBR_LAB:+$KBR_LAB-}$1")
+    awk '/^usage_usec/ { print $2 } NF == 1 { print $1 / 1000 }' "$(find /sys/fs/cgroup -maxdepth 6 \( -path "*$id/cpu.stat" -o \
+        -path "*$id/cpuacct.usage" \) | head -n 1)"
+}
+declare -A first idle
+for host in $hosts; do first[$host]=$(used "$host"); done
+begun=${EPOCHREALTIME/./}
+sleep "$seconds"
+took=$((${EPOCHREALTIME/./} - begun))
+for host in $hosts; do idle[$host]=$(($(used "$host") - first[$host])); first[$host]=$(used "$host"); done
+begun=${EPOCHREALTIME/./}
+for ((n = 0; n < runs; n++)); do "$kbr" status -c "$file" >/dev/null || { echo "kbr status: exit $?" >&2; exit 1; }; done
+while_it=$((${EPOCHREALTIME/./} - begun))
+for host in $hosts; do
+    all=$(($(used "$host") - first[$host]))
+    awk -v host="$host" -v runs="$runs" -v all="$all" -v rest="${idle[$host]}" -v took=$took -v it=$while_it 'BEGIN {
+        one = (all - rest * it / took) / runs / 1e6
+        printf "kbr status: %s: %.2f s of processor each, %.2f %% of a core once a minute\n", host, one, one / 0.6
+    }'
 done

@@ -38,7 +38,10 @@ public static class RaftHealth
         }
 
         var problems = silent.Select(pair => Problem(pair.Key, $"{pair.Key}: {pair.Value}")).ToList();
-        var leading = views.Where(pair => pair.Value.Leader == pair.Value.Self && pair.Value.HasQuorum).ToList();
+        var claims = views.Where(pair => pair.Value.Leader == pair.Value.Self && pair.Value.HasQuorum).ToList();
+        // The members are asked one after the other: one that led then may have been followed by one that was asked after the election.
+        var term = claims.Select(pair => pair.Value.Term).DefaultIfEmpty().Max();
+        var leading = claims.Where(pair => pair.Value.Term == term).ToList();
         if (leading is not [var (leader, its)])
         {
             problems.Add(

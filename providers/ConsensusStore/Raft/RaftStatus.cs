@@ -17,6 +17,9 @@ public sealed record RaftStatus(string Self, string? Leader, bool HasQuorum, Imm
 {
     private const string PartnerPrefix = "partner_node_status_server_";
 
+    /// <summary>The number of the election by which it goes: in one there is at most one leader. 0 where that was not told.</summary>
+    public long Term { get; init; }
+
     /// <summary>Whether the member's RAFT has a password; null where that was not told.</summary>
     public bool? HasPassword { get; init; }
 
@@ -45,6 +48,7 @@ public sealed record RaftStatus(string Self, string? Leader, bool HasQuorum, Imm
                 );
             return new RaftStatus(self, status.Text("leader"), status.Boolean("has_quorum") == true, partners)
             {
+                Term = status.Number("raft_term") ?? 0,
                 HasPassword = status.Boolean("kbr_password"),
             };
         }

@@ -88,8 +88,10 @@ internal sealed class RaftStoreTests
         Assert.That(trouble, Is.EqualTo(reason));
     }
 
-    [Test]
-    public void Two_members_that_both_lead_are_a_problem_and_no_leader()
+    [TestCase(4, 4, null)]
+    [TestCase(5, 4, "db-1")]
+    [TestCase(4, 5, "db-2")]
+    public void Of_two_that_lead_the_later_elected_one_counts_and_of_one_election_they_are_a_problem(int first, int second, string? leader)
     {
         var other = PatroniAnswers
             .Raft("db-2")
@@ -99,12 +101,22 @@ internal sealed class RaftStoreTests
                 StringComparison.Ordinal
             );
         var health = RaftHealth.Judge(
-            new Dictionary<string, ToolAnswer> { ["db-1"] = PatroniAnswers.Raft("db-1"), ["db-2"] = new(0, other) },
+            new Dictionary<string, ToolAnswer>
+            {
+                ["db-1"] = Elected(PatroniAnswers.Raft("db-1").Output, first),
+                ["db-2"] = Elected(other, second),
+            },
             []
         );
-        Assert.That(health.Leader, Is.Null);
-        Assert.That(health.Counted, Is.Empty);
-        Assert.That(health.Problems.Single().Text, Is.EqualTo("db-1 and db-2 both claim to be RAFT's leader"));
+        Assert.That(health.Leader, Is.EqualTo(leader));
+        Assert.That(health.Counted, leader is null ? Is.Empty : Has.Count.EqualTo(3));
+        Assert.That(
+            health.Problems.Select(problem => problem.Text),
+            leader is null ? Is.EqualTo(new[] { "db-1 and db-2 both claim to be RAFT's leader" }) : Is.Empty
+        );
+
+        static ToolAnswer Elected(string status, int term) =>
+            new(0, status.Replace("\"self\":", $"\"raft_term\": {term}, \"self\":", StringComparison.Ordinal));
     }
 
     [Test]
