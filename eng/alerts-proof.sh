@@ -314,22 +314,24 @@ urllib.request.urlopen(urllib.request.Request("http://" + rest["connect_address"
     headers={"Authorization": "Basic " + base64.b64encode(login.encode()).decode()}))
 P
 }
+# Root of the host in a member's container, whose own root may do less.
+within() { on "$replica" "nsenter -m -p -t \$(docker inspect -f '{{.State.Pid}}' $1) sh -c '$2'"; }
 make_clock() {
     [[ -d $here/faketime ]] ||
         (cd "$here" && apt-get download -qq libfaketime && dpkg -x libfaketime_*.deb faketime) >"$here/apt" 2>&1 || return 1
-    on "$replica" "docker exec -i -u 0 patroni sh -c 'cat >/usr/local/lib/faketime.so
-        echo +30s >/etc/faketimerc; echo /usr/local/lib/faketime.so >/etc/ld.so.preload'" \
-        <"$(find "$here/faketime" -name libfaketimeMT.so.1)"
-    restart_postgres
+    within patroni 'mount -o remount,bind,rw / && cat >/usr/local/lib/faketime.so && chmod 755 /usr/local/lib/faketime.so &&
+        echo +30s >/etc/faketimerc && echo /usr/local/lib/faketime.so >/etc/ld.so.preload && mount -o remount,bind,ro /' \
+        <"$(find "$here/faketime" -name libfaketimeMT.so.1)" && restart_postgres
 }
-mend_clock() { on "$replica" 'docker exec -u 0 patroni rm -f /etc/ld.so.preload /etc/faketimerc'; restart_postgres; }
+mend_clock() {
+    within patroni 'mount -o remount,bind,rw / && rm -f /etc/ld.so.preload /etc/faketimerc && mount -o remount,bind,ro /' && restart_postgres
+}
 # The hosts share their memory, too: the exporter of one reads another figure of the kernel.
-of_exporter() { on "$replica" "nsenter -m -t \$(docker inspect -f '{{.State.Pid}}' node-exporter) sh -c '$1'"; }
 make_memory_low() {
-    of_exporter 'mount -t tmpfs none /mnt && sed "s/^MemAvailable: .*/MemAvailable: 100000 kB/" /proc/meminfo >/mnt/meminfo &&
+    within node-exporter 'mount -t tmpfs none /mnt && sed "s/^MemAvailable: .*/MemAvailable: 100000 kB/" /proc/meminfo >/mnt/meminfo &&
         mount --bind /mnt/meminfo /proc/meminfo'
 }
-mend_memory_low() { of_exporter 'umount /proc/meminfo; umount /mnt'; }
+mend_memory_low() { on "$replica" 'systemctl restart node-exporter'; }
 # The six hours before are written into Prometheus' database: half a gigabyte an hour less of what is free now.
 make_fills_up() {
     ask "9090/api/v1/query?query=kbr_status_volume_free_bytes%7Bhost=%22$leader%22%7D" | python3 -c '
@@ -342,7 +344,7 @@ for ago in range(7 * 3600, 0, -60):
     print("kbr_status_volume_free_bytes{%s} %d %d" % (labels, free + ago / 3600 * 5e8, now - ago))
 print("# EOF")' >"$here/history" || return 1
     on "$server" "docker exec -i prometheus sh -c 'cat >/data/history && cd $data && ls >/data/before &&
-        promtool tsdb create-blocks-from openmetrics /data/history . >/dev/null'" <"$here/history"
+        TMPDIR=/data promtool tsdb create-blocks-from openmetrics /data/history . >/dev/null'" <"$here/history"
 }
 mend_fills_up() { on "$server" "docker exec prometheus sh -c 'cd $data && ls | grep -vxFf /data/before | grep -E ^0 | xargs -r rm -r'"; }
 make_drift() { on haproxy-02 "chmod 0640 $files/pgpass"; }

@@ -11,6 +11,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 seconds=${SECONDS_OF_IT:-60} runs=${RUNS:-10}
 kbr=$(readlink -f "${KBR_TOOL:-kbr}")
 file=lab/${KBR_LAB:+$KBR_LAB/}cluster-watch.yaml
+# Those of lab/s3.
+export BACKUP_S3_KEY=S3RVER BACKUP_S3_SECRET=S3RVER
 
 # Nanoseconds of each container, and hundredths of a second of the session.
 read -r -d '' look <<'SH'
