@@ -265,7 +265,7 @@ public sealed record ConnectionPools(
         + Script.Quote(
             $$"""
             cd {{HaproxyFolder}} && touch kbr-lock && exec 9>kbr-lock && flock 9 || exit {{Seconds(NeverHeld)}}
-            says() { echo "$1" | socat -t 4 - UNIX-CONNECT:{{HaproxyAdminSocket}}; }
+            says() { echo "$1" | timeout 5 socat -t 4 - UNIX-CONNECT:{{HaproxyAdminSocket}}; }
             sets() {
                 said=$(says "set maxconn frontend {{DirectFrontend}} $1") && [ -z "$(echo $said)" ] && return
                 echo "HAProxy does not take $1 as the limit of its front end {{DirectFrontend}}: $said" >&2
