@@ -131,10 +131,20 @@ internal sealed class ChangeExecutor(ApplyRun run, IReadOnlyDictionary<Address, 
         var policy = group.Policy;
         var report = new StepReport(policy.Address, 0, run.Progress);
         await policy.Rules.BringToHealthAsync(policy, run.AccessOf(policy.Group, report), run.Abort).ConfigureAwait(false);
-        var observation = await run.Fleet.ObserveAsync(policy, run.Abort).ConfigureAwait(false);
-        return Convergence.Difference(policy.Rules.Desired(policy), observation) is { } differs
-            ? $"it was brought to health, but {differs}"
-            : null;
+        // Its members go on by themselves: a connection between two of them that is made anew is no failure.
+        var difference = await Poll.UntilAsync(
+                async () =>
+                    Convergence.Difference(
+                        policy.Rules.Desired(policy),
+                        await run.Fleet.ObserveAsync(policy, run.Abort).ConfigureAwait(false)
+                    ),
+                differs => differs is null,
+                new PollPace(TimeSpan.FromSeconds(1), policy.Rules.GateTimeout(policy)) { SparesSlowHosts = true },
+                run.Time,
+                run.Abort
+            )
+            .ConfigureAwait(false);
+        return difference is null ? null : $"it was brought to health, but {difference}";
     }
 
     // Makes the change and writes its record.

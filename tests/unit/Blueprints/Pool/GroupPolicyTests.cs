@@ -95,6 +95,20 @@ public sealed class GroupPolicyTests : LocalCluster
         Assert.That(applied.Output, Does.Contain("\n  failed     pool: db-1 does not serve: ").And.Contain("1 failed"));
     }
 
+    [TestCase(2, ExitCode.Done, "pool: done in ")]
+    [TestCase(20, ExitCode.Error, "pool: it was brought to health, but it differs: pages is not served by db-1 and not all served")]
+    public async Task Members_that_go_on_by_themselves_have_the_gates_time(int seconds, int exit, string said)
+    {
+        await RunAsync("apply", "--auto-approve");
+        File.Delete(Mark);
+        File.WriteAllText($"{Folder}/host/pool.html.later", $"{seconds}\n");
+
+        var applied = await RunAsync("apply", "--auto-approve");
+
+        Assert.That(applied.Exit, Is.EqualTo(exit), applied.Output + applied.Error);
+        Assert.That(applied.Output, Does.Contain(said));
+    }
+
     [Test]
     public async Task Work_ahead_is_done_before_any_change_and_whatever_fails_it_changes_nothing()
     {

@@ -121,7 +121,12 @@ internal sealed class PoolPolicy : IGroupPolicy
     {
         foreach (var member in group.Members)
         {
-            var script = new Script($"echo served > {Script.Quote(Mark(policy).Path)}");
+            // A file beside the page says after how many seconds it is served.
+            var (page, mark) = (Script.Quote(Page(policy).Path), Script.Quote(Mark(policy).Path));
+            var script = new Script(
+                $"if [ -e {page}.later ]; then {{ sleep $(cat {page}.later); echo served > {mark}; }} >/dev/null 2>&1 &\n"
+                    + $"else echo served > {mark}; fi\n"
+            );
             var result = await group.RunAsync(member.Name, script, cancellationToken).ConfigureAwait(false);
             if (result.ExitCode != 0)
             {
