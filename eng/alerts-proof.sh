@@ -324,7 +324,8 @@ make_clock() {
         <"$(find "$here/faketime" -name libfaketimeMT.so.1)" && restart_postgres
 }
 mend_clock() {
-    within patroni 'mount -o remount,bind,rw / && rm -f /etc/ld.so.preload /etc/faketimerc && mount -o remount,bind,ro /' && restart_postgres
+    within patroni 'mount -o remount,bind,rw / && rm -f /etc/ld.so.preload /etc/faketimerc && mount -o remount,bind,ro /' &&
+        restart_postgres
 }
 # The hosts share their memory, too: the exporter of one reads another figure of the kernel.
 make_memory_low() {
