@@ -212,7 +212,13 @@ public sealed record ConnectionPools(
         new(
             $$"""
             [ -e {{LeaseFile}} ] || exit {{Seconds(Over)}}
-            {{InHaproxy(5, HoldIt)}}
+            rc=0
+            {{InHaproxy(5, HoldIt)}} || rc=$?
+            if [ $rc -eq {{Seconds(Over)}} ] && [ -e {{LeaseFile}} ]; then
+                echo "HAProxy could not be asked when the pause began" >&2
+                exit 1
+            fi
+            exit $rc
 
             """
         )
@@ -257,9 +263,9 @@ public sealed record ConnectionPools(
             }
             """;
 
-    // What is given up on the host may still begin in the container, seconds later. So both the permission to hold and the former limit
-    // are there, a lock is taken, and the end of a pause takes the permission away: what comes late changes nothing. A container that is
-    // started anew has none of them, and the limit of its file.
+    // A command that is given up on the host may still begin in the container, seconds later. So both the permission to hold and the
+    // former limit are there, a lock is taken, and the end of a pause takes the permission away: a late command changes nothing. A
+    // container that is started anew has none of them, and the limit of its file.
     private static string InHaproxy(int seconds, string script) =>
         $"timeout {Seconds(seconds)} docker exec {HaproxyContainer} sh -c "
         + Script.Quote(

@@ -269,7 +269,7 @@ internal sealed partial class StatusJudgement
                 && row.GetValueOrDefault("svname") is not (null or "FRONTEND" or "BACKEND")
                 && row.GetValueOrDefault("status")?.StartsWith("UP", StringComparison.Ordinal) == true
             );
-            // For good only where a hand-over of an older kbr went wrong.
+            // During a hand-over; for good only where one of an older kbr went wrong.
             var holds = rows.Any(row =>
                 row.GetValueOrDefault("pxname") == ConnectionPools.DirectFrontend
                 && row.GetValueOrDefault("svname") == "FRONTEND"

@@ -98,7 +98,9 @@ internal sealed class DirectSessionsTests
         Succeeds(s_pools.Resume);
         Assert.That(LimitNow(), Is.EqualTo(Limit));
         File.WriteAllText(Lease, "99999999999\n");
-        Assert.That(Run(ConnectionPools.HoldDirect).ExitCode, Is.EqualTo(ConnectionPools.Over), "of a pause that is over");
+        var late = Run(ConnectionPools.HoldDirect);
+        Assert.That(late.ExitCode, Is.EqualTo(1), "without the permission of a pause");
+        Assert.That(late.Error, Does.Contain("HAProxy could not be asked when the pause began"));
         Assert.That(LimitNow(), Is.EqualTo(Limit));
     }
 
