@@ -6,6 +6,7 @@ using KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Cli.Views;
 using KeyBuzz.Reconciler.PostgresHa.Status;
+using KeyBuzz.Reconciler.Tests.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests.Cli;
 
@@ -42,12 +43,7 @@ internal sealed class NotifyTests
         _messages.Clear();
         _answer = HttpStatusCode.OK;
         Environment(("WEBHOOK_FILE", $"{_folder}/webhook"));
-        using (var free = new TcpListener(IPAddress.Loopback, 0))
-        {
-            free.Start();
-            File.WriteAllText($"{_folder}/webhook", $"http://127.0.0.1:{((IPEndPoint)free.LocalEndpoint).Port}/canary-of-the-url\n");
-        }
-
+        File.WriteAllText($"{_folder}/webhook", $"http://127.0.0.1:{SshServer.FreePort()}/canary-of-the-url\n");
         _server = new HttpListener();
         _server.Prefixes.Add(File.ReadAllText($"{_folder}/webhook").Trim() + "/");
         _server.Start();

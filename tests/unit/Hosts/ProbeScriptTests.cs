@@ -477,7 +477,7 @@ public sealed class ProbeScriptTests
     public void An_HTTP_read_has_status_and_body_and_a_port_without_a_listener_has_none()
     {
         using var listener = new System.Net.HttpListener();
-        var port = FreePort();
+        var port = Ssh.SshServer.FreePort();
         listener.Prefixes.Add($"http://127.0.0.1:{port}/");
         listener.Start();
         var answering = Task.Run(async () =>
@@ -486,7 +486,7 @@ public sealed class ProbeScriptTests
             context.Response.StatusCode = 503;
             context.Response.Close("{\"state\": \"starting\"}\n"u8.ToArray(), willBlock: true);
         });
-        var silent = new HttpRead("127.0.0.1", FreePort(), "/patroni");
+        var silent = new HttpRead("127.0.0.1", Ssh.SshServer.FreePort(), "/patroni");
         var speaking = new HttpRead("127.0.0.1", port, "/patroni?x=1&y=2");
 
         var snapshot = Run(silent, speaking);
@@ -579,13 +579,6 @@ public sealed class ProbeScriptTests
         {
             Docker("rm", "-f", container);
         }
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
-        listener.Start();
-        return ((System.Net.IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private static string Docker(params string[] arguments)

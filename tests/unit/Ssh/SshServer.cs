@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
@@ -47,11 +48,9 @@ internal sealed class SshServer : IDisposable
         }
 
         File.Copy(Path.Combine(Directory, "id.pub"), Path.Combine(Directory, "authorized_keys"));
-        Port = FreePort();
-        File.WriteAllText(
-            Path.Combine(Directory, "config"),
+        (_process, Port) = Start(
+            program,
             $"""
-            ListenAddress 127.0.0.1:{Port}
             HostKey {Directory}/host
             AuthorizedKeysFile {Directory}/authorized_keys
             PidFile none
@@ -63,15 +62,9 @@ internal sealed class SshServer : IDisposable
 
             """
         );
-        _process = Process.Start(
-            new ProcessStartInfo(program, ["-D", "-e", "-f", Path.Combine(Directory, "config")]) { RedirectStandardError = true }
-        )!;
-        _process.ErrorDataReceived += (_, _) => { };
-        _process.BeginErrorReadLine();
         _front.Start();
         var key = File.ReadAllText(Path.Combine(Directory, "host.pub"));
         File.WriteAllText(KnownHostsFile, $"[127.0.0.1]:{Port} {key}[127.0.0.1]:{RelayPort} {key}");
-        Wait.Until(() => CanConnect(Port), "sshd to listen");
         _ = AcceptAsync();
     }
 
@@ -104,11 +97,25 @@ internal sealed class SshServer : IDisposable
         return new SshConfigSource(true, path);
     }
 
+    /// <summary>A port of 127.0.0.1 that nobody listens on. It is below those that the kernel gives out by itself
+    /// (<c>net.ipv4.ip_local_port_range</c>), so that no other listener and no connection has it before its user begins to
+    /// listen.</summary>
     public static int FreePort()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        while (true)
+        {
+            var port = Random.Shared.Next(10_000, 32_768);
+            using var listener = new TcpListener(IPAddress.Loopback, port);
+            try
+            {
+                listener.Start();
+                return port;
+            }
+            catch (SocketException taken) when (taken.SocketErrorCode == SocketError.AddressAlreadyInUse)
+            {
+                // Another one.
+            }
+        }
     }
 
     /// <summary>Breaks every relayed connection without a goodbye, as a killed kbr or a lost network does.</summary>
@@ -135,16 +142,33 @@ internal sealed class SshServer : IDisposable
         System.IO.Directory.Delete(Directory, recursive: true);
     }
 
-    private static bool CanConnect(int port)
+    // Only sshd's own word is taken for it: where somebody else has the port, a connection tells nothing.
+    private (Process Process, int Port) Start(string program, string settings)
     {
-        try
+        while (true)
         {
-            using var client = new TcpClient("127.0.0.1", port);
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
+            var port = FreePort();
+            var file = Path.Combine(Directory, "config");
+            File.WriteAllText(file, $"ListenAddress 127.0.0.1:{port}\n{settings}");
+            var process = Process.Start(new ProcessStartInfo(program, ["-D", "-e", "-f", file]) { RedirectStandardError = true })!;
+            var said = new ConcurrentQueue<string>();
+            process.ErrorDataReceived += (_, line) => said.Enqueue(line.Data ?? "");
+            process.BeginErrorReadLine();
+            Wait.Until(
+                () => process.HasExited || said.Any(line => line.StartsWith("Server listening on ", StringComparison.Ordinal)),
+                "sshd to listen"
+            );
+            if (!process.HasExited)
+            {
+                return (process, port);
+            }
+
+            process.WaitForExit();
+            process.Dispose();
+            if (!said.Any(line => line.Contains("Address already in use", StringComparison.Ordinal)))
+            {
+                throw new InvalidOperationException($"sshd does not start: {string.Join("; ", said)}");
+            }
         }
     }
 
