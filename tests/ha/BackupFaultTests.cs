@@ -7,7 +7,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// eng/backup-faults.sh has those that take longer.</summary>
 [TestFixture]
 [Category(Ha.Live)]
-[Category(Ha.Slice2)]
+[Category(Ha.Slice6)]
 [DependsOnFixture(typeof(RestoreTests), AllowFailure = true)]
 public sealed class BackupFaultTests
 {

@@ -7,7 +7,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// <see cref="DocumentedCommands"/> names.</summary>
 [TestFixture]
 [Category(Ha.Slice1)]
-[DependsOnFixture(typeof(StatusTests), AllowFailure = true)]
+[DependsOnFixture(typeof(InstallTests), AllowFailure = true)]
 public sealed class DocumentedCommandsTests
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("kbr-documented-").FullName;

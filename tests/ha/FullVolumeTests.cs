@@ -7,7 +7,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>The primary's volume is full to the last byte, and the ballast is given back: the steps of docs/full-volume.md.</summary>
 [TestFixture]
-[Category(Ha.Slice4)]
+[Category(Ha.Slice8)]
 [DependsOnFixture(typeof(UsersAndSlotsTests), AllowFailure = true)]
 public sealed class FullVolumeTests
 {

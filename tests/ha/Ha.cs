@@ -20,9 +20,9 @@ internal static class Ha
     /// their namespace is another one than its.</summary>
     public const string FreshHosts = "fresh-hosts";
 
-    /// <summary>The categories of the fixtures of which eng/test.sh runs one for each commit, and <c>eng/test.sh --whole</c> all. A fixture
-    /// depends on others of its slice only, and on <see cref="InstallTests"/>, which is in all; each begins with a healthy cluster and
-    /// leaves one.</summary>
+    /// <summary>The categories of the fixtures of which <c>eng/test.sh</c> runs four, or one on a slow machine, for each commit, and
+    /// <c>eng/test.sh --whole</c> all. A fixture depends on others of its slice only, and on <see cref="InstallTests"/>, which is in all;
+    /// each begins with a healthy cluster and leaves one.</summary>
     public const string Slice1 = "slice-1";
 
     /// <inheritdoc cref="Slice1" />
@@ -33,6 +33,18 @@ internal static class Ha
 
     /// <inheritdoc cref="Slice1" />
     public const string Slice4 = "slice-4";
+
+    /// <inheritdoc cref="Slice1" />
+    public const string Slice5 = "slice-5";
+
+    /// <inheritdoc cref="Slice1" />
+    public const string Slice6 = "slice-6";
+
+    /// <inheritdoc cref="Slice1" />
+    public const string Slice7 = "slice-7";
+
+    /// <inheritdoc cref="Slice1" />
+    public const string Slice8 = "slice-8";
 
     /// <summary>The category of the tests about RAFT itself, which are left out where the cluster uses etcd.</summary>
     public const string OfRaft = "raft";

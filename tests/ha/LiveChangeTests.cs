@@ -9,7 +9,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// kbr.</summary>
 [TestFixture]
 [Category(Ha.Live)]
-[Category(Ha.Slice1)]
+[Category(Ha.Slice5)]
 public sealed class LiveChangeTests
 {
     [Test]

@@ -6,8 +6,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// <summary>Passwords are changed in the credentials file and by one apply, while sessions are open and an application writes.</summary>
 [TestFixture]
 [Category(Ha.Live)]
-[Category(Ha.Slice3)]
-[DependsOnFixture(typeof(ParameterTests), AllowFailure = true)]
+[Category(Ha.Slice7)]
 public sealed class PasswordTests
 {
     [Test]

@@ -4,8 +4,8 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>Taking down and building again: a member, a host, the whole.</summary>
 [TestFixture]
-[Category(Ha.Slice3)]
-[DependsOnFixture(typeof(VirtualAddressTests), AllowFailure = true)]
+[Category(Ha.Slice7)]
+[DependsOnFixture(typeof(InstallTests), AllowFailure = true)]
 public sealed class RebuildTests
 {
     private string _before;

@@ -6,7 +6,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 [TestFixture]
 [Category(Ha.Membership)]
 [Category(Ha.OfRaft)]
-[Category(Ha.Slice4)]
+[Category(Ha.Slice8)]
 [DependsOnFixture(typeof(SharedDirectoryTests), AllowFailure = true)]
 public sealed class RecoverTests
 {

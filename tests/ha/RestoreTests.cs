@@ -7,8 +7,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// have lost everything.</summary>
 [TestFixture]
 [Category(Ha.Live)]
-[Category(Ha.Slice2)]
-[DependsOnFixture(typeof(ArchiveTests), AllowFailure = true)]
+[Category(Ha.Slice6)]
 public sealed class RestoreTests
 {
     private const string Tool = "docker exec patroni pgbackrest --config=/etc/patroni/pgbackrest.conf --stanza=keybuzz-pg";

@@ -6,8 +6,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// <summary>A repository in a directory that the members share: one file system, mounted on each of them.</summary>
 [TestFixture]
 [Category(Ha.Membership)]
-[Category(Ha.Slice4)]
-[DependsOnFixture(typeof(MembershipTests), AllowFailure = true)]
+[Category(Ha.Slice8)]
 public sealed class SharedDirectoryTests
 {
     private const string Mounted = "/mnt/backups";

@@ -8,7 +8,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 
 /// <summary>What the checklist says of a cluster that is not whole.</summary>
 [TestFixture]
-[Category(Ha.Slice1)]
+[Category(Ha.Slice5)]
 [DependsOnFixture(typeof(InstallTests), AllowFailure = true)]
 public sealed class StatusTests
 {

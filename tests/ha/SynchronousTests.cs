@@ -6,7 +6,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// <summary>Synchronous replication: turned on and off while the cluster runs, and what it is for.</summary>
 [TestFixture]
 [Category(Ha.Live)]
-[Category(Ha.Slice1)]
+[Category(Ha.Slice5)]
 [DependsOnFixture(typeof(LiveChangeTests), AllowFailure = true)]
 public sealed class SynchronousTests
 {

@@ -10,7 +10,6 @@ namespace KeyBuzz.Reconciler.HaTests;
 [TestFixture]
 [Category(Ha.Live)]
 [Category(Ha.Slice1)]
-[DependsOnFixture(typeof(SynchronousTests), AllowFailure = true)]
 public sealed class TlsTests
 {
     private const string Offered = "  tls: offered\n";

@@ -7,8 +7,8 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// <summary>Users and databases whose names have to be quoted, the login of a user that is taken out, permanent slots, and a restart that
 /// was left pending.</summary>
 [TestFixture]
-[Category(Ha.Slice4)]
-[DependsOnFixture(typeof(RebootTests), AllowFailure = true)]
+[Category(Ha.Slice8)]
+[DependsOnFixture(typeof(InstallTests), AllowFailure = true)]
 public sealed class UsersAndSlotsTests
 {
     private const string Weird = "weird \"quoted\"";

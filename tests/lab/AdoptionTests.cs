@@ -2,6 +2,7 @@ namespace KeyBuzz.Reconciler.LabTests;
 
 /// <summary>What was there before kbr.</summary>
 [TestFixture]
+[Category(Lab.Part2)]
 public sealed class AdoptionTests
 {
     private const string Host = "haproxy-02";

@@ -5,6 +5,7 @@ namespace KeyBuzz.Reconciler.LabTests;
 /// <summary>Five hosts with resources of every type and every attribute: converged, found unchanged, looked at, changed by hand, mended,
 /// rebooted, destroyed.</summary>
 [TestFixture]
+[Category(Lab.Part1)]
 public sealed class ConvergenceTests
 {
     private Workspace _workspace;

@@ -2,6 +2,7 @@ namespace KeyBuzz.Reconciler.LabTests;
 
 /// <summary>Taking down what was made.</summary>
 [TestFixture]
+[Category(Lab.Part4)]
 public sealed class DestroyTests
 {
     // Where kbr leaves traces.

@@ -6,6 +6,7 @@ namespace KeyBuzz.Reconciler.LabTests;
 /// <summary>kbr drift on five hosts. What it says of each attribute is in
 /// <see cref="ConvergenceTests.A_change_by_hand_is_shown_as_exactly_that_and_mended"/>.</summary>
 [TestFixture]
+[Category(Lab.Part4)]
 public sealed class DriftTests
 {
     private Workspace _workspace;

@@ -4,6 +4,7 @@ namespace KeyBuzz.Reconciler.LabTests;
 
 /// <summary>The timers of docs/ci on an operators' host with a systemd: their commands, as the pages have them.</summary>
 [TestFixture]
+[Category(Lab.Part4)]
 public sealed class DriftTimerTests
 {
     private const string Operators = "haproxy-02";

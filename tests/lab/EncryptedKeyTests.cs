@@ -2,6 +2,7 @@ namespace KeyBuzz.Reconciler.LabTests;
 
 /// <summary>A private key in PKCS#8 with a passphrase, as the program under test opens it.</summary>
 [TestFixture]
+[Category(Lab.Part2)]
 public sealed class EncryptedKeyTests
 {
     private const string Host = "haproxy-01";

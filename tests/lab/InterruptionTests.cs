@@ -4,6 +4,7 @@ namespace KeyBuzz.Reconciler.LabTests;
 
 /// <summary>kbr killed, kept waiting, and run twice at once.</summary>
 [TestFixture]
+[Category(Lab.Part3)]
 public sealed class InterruptionTests
 {
     private const string Host = "haproxy-01";

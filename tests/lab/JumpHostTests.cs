@@ -4,6 +4,7 @@ namespace KeyBuzz.Reconciler.LabTests;
 
 /// <summary>A host that answers ssh to the lab's jump host only.</summary>
 [TestFixture]
+[Category(Lab.Part2)]
 public sealed class JumpHostTests
 {
     private const string Behind = "db-slave-01";

@@ -13,6 +13,19 @@ internal sealed record Outcome(int ExitCode, string Output, string Error)
 /// <summary>The lab and the tool under test, as processes: what a user has.</summary>
 internal static class Lab
 {
+    /// <summary>The categories of the fixtures of which <c>eng/test.sh</c> runs two, or one on a slow machine, for each commit: those of
+    /// the slices that leave this remainder when they are divided by four (<c>Ha.Slice1</c>), and <c>eng/test.sh --whole</c> all.</summary>
+    public const string Part1 = "part-1";
+
+    /// <inheritdoc cref="Part1" />
+    public const string Part2 = "part-2";
+
+    /// <inheritdoc cref="Part1" />
+    public const string Part3 = "part-3";
+
+    /// <inheritdoc cref="Part1" />
+    public const string Part4 = "part-4";
+
     public static readonly string Root = FindRoot();
 
     /// <summary>Where the cluster file and the keys of the lab are that these tests use: KBR_LAB names it, as it does for the lab's own

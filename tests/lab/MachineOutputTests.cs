@@ -4,6 +4,7 @@ namespace KeyBuzz.Reconciler.LabTests;
 
 /// <summary>What programs read of five hosts, by the schemas of docs/schema; and a plan that is saved, refused and applied there.</summary>
 [TestFixture]
+[Category(Lab.Part2)]
 public sealed class MachineOutputTests
 {
     [Test]

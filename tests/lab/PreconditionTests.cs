@@ -6,6 +6,7 @@ namespace KeyBuzz.Reconciler.LabTests;
 /// <remarks>All of it is real but the swap: there is one /proc/swaps for all hosts of this machine, so a file is mounted over it on one of
 /// them.</remarks>
 [TestFixture]
+[Category(Lab.Part4)]
 public sealed class PreconditionTests
 {
     private static readonly (string Host, string Break, string Mend)[] s_byHand =

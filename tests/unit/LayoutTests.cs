@@ -67,7 +67,7 @@ public sealed partial class LayoutTests
             .Select(text =>
                 (
                     Name: Regex.Match(text, @"public sealed class (\w+Tests)\b").Groups[1].Value,
-                    Slices: Regex.Matches(text, @"\[Category\(Ha\.(Slice[1234])\)\]").Select(found => found.Groups[1].Value).ToList(),
+                    Slices: Regex.Matches(text, @"\[Category\(Ha\.(Slice[1-8])\)\]").Select(found => found.Groups[1].Value).ToList(),
                     Before: Regex.Match(text, @"\[DependsOnFixture\(typeof\((\w+)\)").Groups[1].Value
                 )
             )
@@ -87,6 +87,17 @@ public sealed partial class LayoutTests
             );
         });
     }
+
+    [Test]
+    public void Every_fixture_of_the_lab_is_in_one_part() =>
+        Assert.That(
+            Sources("tests/lab")
+                .Select(File.ReadAllText)
+                .Where(text => text.Contains("[TestFixture]", StringComparison.Ordinal))
+                .Where(text => Regex.Count(text, @"\[Category\(Lab\.Part[1-4]\)\]") != 1)
+                .Select(text => Regex.Match(text, @"\bclass (\w+Tests)\b").Value),
+            Is.Empty
+        );
 
     private static IEnumerable<string> Sources() => Sources("src", "providers", "tests", "eng");
 

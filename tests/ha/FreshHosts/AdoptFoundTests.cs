@@ -8,7 +8,7 @@ namespace KeyBuzz.Reconciler.FreshHosts;
 /// settings it is adopted under two kinds of writers, and never do two members take writes.</summary>
 [TestFixture]
 [Category(Ha.FreshHosts)]
-[Category(Ha.Slice4)]
+[Category(Ha.Slice5)]
 public sealed class AdoptFoundTests
 {
     // Whether a member is a primary by Patroni and by PostgreSQL itself: "begun ended HTTP-status t|f". It runs inside the container, and

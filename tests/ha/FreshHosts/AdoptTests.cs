@@ -7,7 +7,7 @@ namespace KeyBuzz.Reconciler.FreshHosts;
 /// on the members is taken from there.</summary>
 [TestFixture]
 [Category(Ha.FreshHosts)]
-[Category(Ha.Slice4)]
+[Category(Ha.Slice1)]
 public sealed class AdoptTests
 {
     private const string Guide = "docs/adopting.md";

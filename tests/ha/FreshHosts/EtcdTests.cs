@@ -9,7 +9,7 @@ namespace KeyBuzz.Reconciler.FreshHosts;
 /// pgvector (lab/README.md).</summary>
 [TestFixture]
 [Category(Ha.FreshHosts)]
-[Category(Ha.Slice3)]
+[Category(Ha.Slice7)]
 public sealed class EtcdTests
 {
     private const string Password = "canary-etcd-Rm4kD8";
