@@ -8,6 +8,7 @@
 #
 # On the lab that KBR_LAB names, which has to be up; keeps the cluster that it finds there, or installs one. Archives WAL where lab/s3
 # runs. The rules are the rendered ones but for their `for`, so what a real cluster waits is the measured time and the `for` of the table.
+# KBR_STORE=etcd has the cluster use etcd, moves one that uses RAFT, and adds the faults of etcd.
 # LASTING names alerts of an earlier run that may still fire. KBR_TOOL names another kbr than ./kbr, and a fault ends after LIMIT=180
 # seconds.
 set -uo pipefail
@@ -348,6 +349,54 @@ print("# EOF")' >"$here/history" || return 1
         TMPDIR=/data promtool tsdb create-blocks-from openmetrics /data/history . >/dev/null'" <"$here/history"
 }
 mend_fills_up() { on "$server" "docker exec prometheus sh -c 'cd $data && ls | grep -vxFf /data/before | grep -E ^0 | xargs -r rm -r'"; }
+# Of etcd, whose member on a replica is meant.
+make_etcd_down() { on "$replica" 'systemctl stop etcd'; }
+mend_etcd_down() { on "$replica" 'systemctl start etcd'; }
+etcd_of_replicas() { local host pids=(); for host in $replicas; do on "$host" "systemctl $1 etcd" & pids+=($!); done; wait "${pids[@]}"; }
+make_etcd_no_leader() { etcd_of_replicas stop; }
+mend_etcd_no_leader() { etcd_of_replicas start; }
+as_root_of_etcd() { # SCRIPT
+    on "$replica" 'docker exec -i etcd sh -eu' <<<"ETCDCTL_USER=root ETCDCTL_PASSWORD=\$(cat /etc/etcd/root-password)
+        export ETCDCTL_USER ETCDCTL_PASSWORD
+        $1"
+}
+make_etcd_elections() {
+    local n endpoint next
+    for n in {1..6}; do
+        read -r endpoint next < <(as_root_of_etcd 'etcdctl endpoint status --cluster -w json' | python3 -c '
+import json, sys
+members = json.load(sys.stdin)
+leader = members[0]["Status"]["leader"]
+ids = {one["Status"]["header"]["member_id"]: one["Endpoint"] for one in members}
+print(ids[leader], "%x" % next(one for one in sorted(ids) if one != leader))')
+        as_root_of_etcd "ETCDCTL_ENDPOINTS=$endpoint etcdctl move-leader $next" >/dev/null || return 1
+        # Prometheus has to see more than one value.
+        sleep 2
+    done
+}
+# The alert goes on for a quarter of an hour.
+mend_etcd_elections() { lasting+=" EtcdLeaderChanges"; }
+make_etcd_full() {
+    as_root_of_etcd 'for n in $(seq 42); do head -c 1000000 /dev/urandom | base64 -w 0 | etcdctl put filler/$n >/dev/null; done'
+}
+mend_etcd_full() {
+    as_root_of_etcd 'etcdctl del --prefix filler/ >/dev/null
+        etcdctl compact "$(etcdctl endpoint status -w json | grep -o "\"revision\":[0-9]*" | grep -o "[0-9]*$")" >/dev/null
+        etcdctl defrag --cluster >/dev/null'
+}
+make_etcd_slow_disk() {
+    command -v strace >/dev/null || apt-get install -y -qq strace >"$here/apt" 2>&1 || return 1
+    strace -qq -f -o /dev/null -e trace=fdatasync -e inject=fdatasync:delay_enter=700000 \
+        -p "$(docker top "${KBR_LAB:+$KBR_LAB-}$replica" -eo pid,args | awk '$2 == "etcd" { print $1; exit }')" 2>"$here/strace" &
+    holder=$!
+}
+# The alert goes on while the last five minutes have slow writes.
+mend_etcd_slow_disk() {
+    lasting+=" EtcdSlowDisk"
+    kill "$holder"
+    wait "$holder"
+    true
+}
 make_drift() { on haproxy-02 "chmod 0640 $files/pgpass"; }
 mend_drift() { on haproxy-02 "chmod 0600 $files/pgpass"; }
 make_change() {
@@ -403,6 +452,11 @@ faults=(
     "clock|PostgreSQL of a replica has a clock that is 30 s ahead|PostgresClockOff"
     "memory_low|the kernel of a replica says that 100 MB of memory are available|HostMemoryLow"
     "fills_up|a volume had 3.5 GB more room seven hours ago|KbrVolumeFillsUp"
+    "etcd_down|etcd of a replica is stopped|EtcdDown"
+    "etcd_no_leader|etcd of two of three members is stopped|EtcdNoLeader"
+    "etcd_elections|the lead of etcd is handed over six times|EtcdLeaderChanges"
+    "etcd_full|56 MB are written into a database of etcd that may have 64 MiB|EtcdDatabaseNearQuota"
+    "etcd_slow_disk|each fdatasync of an etcd takes 0.7 s longer (strace)|EtcdSlowDisk"
     "drift|a file gets another mode by hand|KbrDriftFound"
     "change|an apply fails in part|KbrChangeFailed"
 )
@@ -411,7 +465,10 @@ faults=(
 (
     # shellcheck source=/dev/null
     . "$lab/.state/images.env"
-    sed 's/^  haproxy:$/  haproxy:\n    metrics: true/' "$lab/cluster-ha.yaml"
+    edits=(-e 's/^  haproxy:$/&\n    metrics: true/')
+    [[ ${KBR_STORE-} != etcd ]] ||
+        edits+=(-e "s|^  version: .*|&\n  store: { etcd: { image: '$KBR_ETCD_TAG@${KBR_ETCD#*@}', quota: 64MiB } }|")
+    sed "${edits[@]}" "$lab/cluster-ha.yaml"
     cat <<YAML
   monitoring:
     image: $KBR_MONITORING_TAG@${KBR_MONITORING##*@}
@@ -535,6 +592,7 @@ for row in "${faults[@]}"; do
     IFS='|' read -r fault what wanted <<<"$row"
     (($# == 0)) || [[ " $* " == *" $fault "* ]] || continue
     [[ $archives || $fault != @(archive|backup_old|proof) ]] || continue
+    [[ ${KBR_STORE-} == etcd || $fault != etcd_* ]] || continue
     leader=$(primary) || { say "no primary before $fault"; exit 1; }
     replicas=$(printf '%s\n' db-master-01 db-slave-01 db-slave-02 | grep -v "^$leader$")
     replica=${replicas%%$'\n'*}
