@@ -120,9 +120,10 @@ export KBR_TOOL=$PWD/artifacts/publish/kbr/release_linux-x64/kbr   # the lab tes
 { eng/package.sh && eng/package-test.sh; } >"$results/packaging.log" 2>&1 &
 packaging=$!
 
+# Where this script runs in the background of another, a shell has SIGINT ignored, and what the tests start would keep to that.
 run_tests() { # SUITE; --blame names the test during which a test host died
     local log=$results/tests-$1.log status
-    timeout --kill-after=30 4200 dotnet test "${project_of[$1]-tests/$1}" -c Release --no-build --nologo --blame --results-directory "$results/blame" ${filter_of[$1]+--filter "${filter_of[$1]}"} --logger "trx;LogFileName=$results/$1.trx" >"$log" 2>&1
+    timeout --kill-after=30 4200 env --default-signal=INT,HUP dotnet test "${project_of[$1]-tests/$1}" -c Release --no-build --nologo --blame --results-directory "$results/blame" ${filter_of[$1]+--filter "${filter_of[$1]}"} --logger "trx;LogFileName=$results/$1.trx" >"$log" 2>&1
     status=$?
     step "tests: $1: $(grep -E '^(Passed|Failed)! ' "$log" || echo "no results, dotnet test ended with status $status")"
     grep -A 1 '^The test running when the crash occurred' "$log"
