@@ -474,6 +474,8 @@ faults=(
     edits=(-e 's/^  haproxy:$/&\n    metrics: true/')
     [[ ${KBR_STORE-} != etcd ]] ||
         edits+=(-e "s|^  version: .*|&\n  store: { etcd: { image: '$KBR_ETCD_TAG@${KBR_ETCD#*@}', quota: 64MiB } }|")
+    # The lab's fails over as fast as Patroni can; a soak has the times that are usual, here and below.
+    [[ ! $soak ]] || edits+=(-e '/^  dynamic: /d')
     sed "${edits[@]}" "$lab/cluster-ha.yaml"
     cat <<YAML
   monitoring:
@@ -481,10 +483,8 @@ faults=(
     exporters: [postgres, pgbouncer, node]
     server: $server
     login: { name: watch, password: "\${secret.WATCH_PASS}" }
-    interval: 5s
-    max_transaction: 30s
-    max_idle_in_transaction: 20s
 YAML
+    [[ $soak ]] || printf '    %s\n' 'interval: 5s' 'max_transaction: 30s' 'max_idle_in_transaction: 20s'
     s3=$(docker inspect -f '{{.State.Running}}' "${KBR_LAB:+$KBR_LAB-}kbr-s3" 2>/dev/null)
     if [[ -f $lab/.state/s3-ca.pem && $s3 == true ]]; then
         printf '  backup:\n    repositories:\n      - s3:\n          endpoint: "%s:9000"\n' "$(address haproxy-01 | sed 's/\.11$/.7/')"
