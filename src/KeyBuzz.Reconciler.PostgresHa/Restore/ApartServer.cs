@@ -100,7 +100,7 @@ internal sealed class ApartServer(PostgresTopology topology, string container, s
             esac
             {{{MakeParent}}}
             docker run -d --name {{{container}}} --label {{{Label}}}={{{id}}} --pull never --network host --user {{{Owner}}} {{{HostResources.Confined}}} \
-                {{{Limits}}}--stop-signal SIGINT --shm-size {{{Number(topology.SharedMemory)}}} --log-opt max-size=20m \
+                {{{Limits}}}--stop-signal SIGINT --shm-size {{{Number(topology.SharedMemory)}}} --log-driver local --log-opt max-size=20m \
                 --tmpfs /tmp:mode=1777,size=256m --tmpfs {{{PostgresTopology.PostgresSocketDirectory}}}:uid={{{Number(topology.Uid)}}},gid={{{Number(
                 topology.Gid
             )}}},mode=0775 \
