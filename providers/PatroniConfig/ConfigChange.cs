@@ -344,11 +344,9 @@ internal sealed class ConfigChange
         async Task<Settling> LookAsync()
         {
             var view = await ReadAsync(cancellationToken).ConfigureAwait(false);
-            var pending = values
+            var waiting = values
                 .Where(pair => pair.Value is not null)
-                .ToDictionary(pair => pair.Key, pair => view.Pending(pair.Key, pair.Value!), StringComparer.Ordinal);
-            var waiting = pending
-                .Values.SelectMany(members => members)
+                .SelectMany(pair => view.Pending(pair.Key, pair.Value!))
                 .Select(member => member.Name)
                 .Concat(
                     values
@@ -356,15 +354,7 @@ internal sealed class ConfigChange
                         .SelectMany(pair => view.Members.Where(member => IsAwaited(member, pair.Key)).Select(member => member.Name))
                 )
                 .ToImmutableSortedSet(StringComparer.Ordinal);
-            // A slot may need what a restart is awaited for, as a logical one needs wal_level.
-            var open = values
-                .Where(pair =>
-                    pair.Value is not null
-                    && pending[pair.Key].Count == 0
-                    && view.Actual(pair.Key, pair.Value) != pair.Value
-                    && (waiting.IsEmpty || DynamicSettings.SlotOf(pair.Key) is null)
-                )
-                .ToList();
+            var open = values.Where(pair => pair.Value is not null && view.IsOpen(pair.Key, pair.Value, !waiting.IsEmpty)).ToList();
             var leaving = values
                 .Where(pair => pair.Value is null)
                 .SelectMany(pair => view.Members.Where(member => IsLeaving(member, pair.Key)).Select(member => (pair.Key, member.Name)))
@@ -404,7 +394,7 @@ internal sealed class ConfigChange
     /// <summary>The members' progress in taking over the stored values.</summary>
     /// <param name="View">Their configuration.</param>
     /// <param name="Waiting">The members with a pending restart.</param>
-    /// <param name="Open">The values that some member does not use yet.</param>
+    /// <param name="Open">The values that some member neither uses nor awaits a restart for.</param>
     /// <param name="Leaving">The removed keys that a member's PostgreSQL still has.</param>
     /// <param name="Left">The keys of removed slots that still exist.</param>
     private sealed record Settling(

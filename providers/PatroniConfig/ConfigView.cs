@@ -159,6 +159,17 @@ internal sealed record ConfigView(
                 ),
             ];
 
+    /// <summary>Whether a value is still to be taken over: some member neither has it nor awaits a restart for it. That another member
+    /// awaits one says nothing of it: each Patroni sees a change in its own time.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="wanted">Its value.</param>
+    /// <param name="isRestartAwaited">Whether some member awaits a restart, for any key. A slot may need it, as a logical one needs
+    /// wal_level.</param>
+    public bool IsOpen(string key, string wanted, bool isRestartAwaited) =>
+        DynamicSettings.ParameterOf(key) is { } name && Pending(key, wanted).Count > 0
+            ? Members.Any(member => Deviation(member, name, wanted) is not null)
+            : Actual(key, wanted) != wanted && !(isRestartAwaited && DynamicSettings.SlotOf(key) is not null);
+
     /// <summary>The members that lack one of these values without awaiting a restart.</summary>
     public IEnumerable<string> Without(IReadOnlyCollection<KeyValuePair<string, string?>> values) =>
         Members

@@ -267,7 +267,60 @@ internal sealed class PatroniConfigProviderTests
         );
     }
 
-    // What the leader runs with is max_connections 100 and max_worker_processes 8; each round as its keys and where it begins.
+    // How each member is: it has the value, awaits a restart for it, has the former one, or does not answer.
+    [TestCase("awaits former former", true)]
+    [TestCase("awaits has former", true)]
+    [TestCase("former former former", true)]
+    [TestCase("awaits awaits awaits", false)]
+    [TestCase("awaits has awaits", false)]
+    [TestCase("awaits silent awaits", false)]
+    [TestCase("has silent has", false)]
+    public void No_member_is_restarted_until_all_that_answer_have_a_value_or_await_a_restart(string members, bool isOpen)
+    {
+        const string key = "postgresql.parameters.shared_buffers";
+        var config = Config((key, "256MB"));
+        string RowOf(string state) =>
+            Row(
+                "shared_buffers",
+                state == "has" ? "32768" : "16384",
+                "8kB",
+                "integer",
+                context: "postmaster",
+                pendingRestart: state == "awaits"
+            );
+
+        var view = View(
+            config,
+            Store((key, "256MB")),
+            [
+                .. members
+                    .Split(' ')
+                    .Select(
+                        (state, index) =>
+                            state == "silent"
+                                ? store => Snapshot(config, new HttpAnswer(0, ""), "", new SqlAnswer(null, "psql: no server"))
+                                : Member(config, index > 0, [RowOf(state)])
+                    ),
+            ]
+        );
+
+        Assert.That(view.IsOpen(key, "256MB", isRestartAwaited: members.Contains("awaits", StringComparison.Ordinal)), Is.EqualTo(isOpen));
+    }
+
+    [Test]
+    public void A_slot_is_made_after_the_restart_that_it_may_need_and_a_key_of_Patronis_own_at_once()
+    {
+        var config = Config(("slots.s.type", "physical"), ("ttl", "30"));
+        var view = View(config, """{"ttl": 20, "slots": {"s": {"type": "physical"}}}""", Member(config, false, []));
+
+        Assert.That(view.IsOpen("slots.s.type", "physical", isRestartAwaited: false), Is.True);
+        Assert.That(view.IsOpen("slots.s.type", "physical", isRestartAwaited: true), Is.False);
+        Assert.That(view.IsOpen("ttl", "30", isRestartAwaited: true), Is.True);
+        Assert.That(view.IsOpen("ttl", "20", isRestartAwaited: true), Is.False);
+    }
+
+    // What is wanted, nothing for Patroni's own value (100 connections, 10 senders, 64 locks, 8 processes). The leader runs with 100, 20,
+    // 32 and 8, or with as many processes as the last column says. Each round as its keys and where it begins.
     [TestCase("max_connections=110 work_mem=8MB", "max_connections work_mem: standbys first")]
     [TestCase("max_connections=90 work_mem=8MB", "max_connections work_mem: leader first")]
     [TestCase(
@@ -640,6 +693,16 @@ internal sealed class PatroniConfigProviderTests
     private Observation.Present Observe(Resource config, string stored, params Func<string, Snapshot>[] members) =>
         (Observation.Present)
             _provider.Observe(config, members.Index().ToDictionary(pair => $"db-{pair.Index + 1}", pair => pair.Item(stored)));
+
+    private static ConfigView View(Resource config, string stored, params Func<string, Snapshot>[] members)
+    {
+        var spec = PatroniConfigSpec.Of(config);
+        return ConfigView.Of(
+            spec.Connection,
+            spec.Settings.Keys,
+            members.Index().ToDictionary(pair => $"db-{pair.Index + 1}", pair => pair.Item(stored))
+        )!;
+    }
 
     private static string Store(params (string Key, string Value)[] values) =>
         "{\"postgresql\": {\"parameters\": {"
