@@ -1,4 +1,3 @@
-using System.Collections.Frozen;
 using System.Collections.Immutable;
 using System.Text;
 using KeyBuzz.Reconciler.Hosts;
@@ -17,22 +16,6 @@ internal sealed class ConfigChange
 
     // Longer than a loop of Patroni's usually takes.
     private static readonly TimeSpan s_reload = TimeSpan.FromSeconds(10);
-
-    // Patroni's values of these when none is stored (CMDLINE_OPTIONS of 4.0.7): all but the last on PostgreSQL's command line.
-    private static readonly FrozenDictionary<string, string> s_patronis = new Dictionary<string, string>(StringComparer.Ordinal)
-    {
-        ["wal_level"] = "replica",
-        ["hot_standby"] = "on",
-        ["max_connections"] = "100",
-        ["max_wal_senders"] = "10",
-        ["max_prepared_transactions"] = "0",
-        ["max_locks_per_transaction"] = "64",
-        ["track_commit_timestamp"] = "off",
-        ["max_replication_slots"] = "10",
-        ["max_worker_processes"] = "8",
-        ["wal_log_hints"] = "on",
-        ["wal_keep_size"] = "128MB",
-    }.ToFrozenDictionary(StringComparer.Ordinal);
 
     private readonly Resource _resource;
     private readonly IGroupAccess _group;
@@ -448,7 +431,7 @@ internal sealed class ConfigChange
         DynamicSettings.ParameterOf(key) is { } name
         && member.Parameters.GetValueOrDefault(name) is { } parameter
         && !member.Awaits(parameter)
-        && (s_patronis.TryGetValue(name, out var own) ? !parameter.Has(own) : parameter.IsInPatronisFile);
+        && (PatroniDefaults.Of(name) is { } own ? !parameter.Has(own) : parameter.IsInPatronisFile);
 
     private static string Plain(string body) =>
         body.Contains('<', StringComparison.Ordinal) ? "no reason given"

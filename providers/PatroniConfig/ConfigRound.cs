@@ -53,8 +53,8 @@ public sealed record ConfigRound(ImmutableSortedDictionary<string, string?> Valu
         || !leader.TryGetValue(name, out var now)
         || ParameterValue.Number(now.Setting, now.Unit) is not { } current
             ? 0
-        // Without a value of its own it has Patroni's, which is seldom more: a decrease is what the order matters for.
-        : wanted is null ? -1
-        : ParameterValue.Number(wanted, now.Unit) is { } next ? next.CompareTo(current)
+        // Without a value of its own it has Patroni's.
+        : (wanted ?? PatroniDefaults.Of(name)) is not { } value ? -1
+        : ParameterValue.Number(value, now.Unit) is { } next ? next.CompareTo(current)
         : 0;
 }

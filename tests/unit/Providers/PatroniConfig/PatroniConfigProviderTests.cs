@@ -328,9 +328,20 @@ internal sealed class PatroniConfigProviderTests
         "max_connections shared_buffers: standbys first | max_worker_processes: leader first"
     )]
     [TestCase("max_connections=100 shared_buffers=1GB", "max_connections shared_buffers: standbys first")]
-    [TestCase("max_connections=", "max_connections: leader first")]
+    [TestCase("max_connections=", "max_connections: standbys first")]
+    [TestCase("max_wal_senders=", "max_wal_senders: leader first")]
+    [TestCase("max_worker_processes=", "max_worker_processes: leader first", "16")]
+    [TestCase("max_worker_processes=", "max_worker_processes: standbys first", "4")]
+    [TestCase(
+        "max_locks_per_transaction= max_wal_senders= max_connections=90",
+        "max_locks_per_transaction: standbys first | max_connections max_wal_senders: leader first"
+    )]
     [TestCase("wal_level=logical", "wal_level: standbys first")]
-    public void An_increase_reaches_standbys_first_a_decrease_the_leader_and_all_that_can_goes_together(string wanted, string rounds)
+    public void An_increase_reaches_standbys_first_a_decrease_the_leader_and_all_that_can_goes_together(
+        string wanted,
+        string rounds,
+        string processes = "8"
+    )
     {
         var values = wanted
             .Split(' ')
@@ -343,7 +354,9 @@ internal sealed class PatroniConfigProviderTests
         var running = new Dictionary<string, (string, string?)>
         {
             ["max_connections"] = ("100", null),
-            ["max_worker_processes"] = ("8", null),
+            ["max_wal_senders"] = ("20", null),
+            ["max_locks_per_transaction"] = ("32", null),
+            ["max_worker_processes"] = (processes, null),
         };
 
         var found = ConfigRound
@@ -593,7 +606,7 @@ internal sealed class PatroniConfigProviderTests
         );
     }
 
-    // What waits on which member, what is stored, what the leader (db-1) runs with; who comes next.
+    // What waits on which member, and what is stored: the leader (db-1) runs with 100 connections and 4 worker processes. Who comes next.
     [TestCase(
         "db-1,db-2,db-3: shared_buffers",
         "",
@@ -611,6 +624,12 @@ internal sealed class PatroniConfigProviderTests
         "max_connections=90",
         "db-1 db-2 db-3: leader first",
         "3 rolling restarts, no writes while the primary restarts"
+    )]
+    [TestCase(
+        "db-1,db-2,db-3: max_worker_processes",
+        "",
+        "db-1 db-2 db-3: standbys first",
+        "3 rolling restarts, 1 switchover, about 3 s without writes"
     )]
     [TestCase("db-2,db-3: max_connections", "max_connections=100", "db-2 db-3: standbys first", "2 rolling restarts, writes continue")]
     [TestCase("db-2: (unknown)", "", "db-2: standbys first", "1 restart, writes continue")]
@@ -656,8 +675,12 @@ internal sealed class PatroniConfigProviderTests
             ],
             []
         );
-        var row =
-            $$"""[{"in_recovery": false, "settings": [{{Row("max_connections", "100", null, "integer", context: "postmaster")}}], "altered": null}]""";
+        var settings = string.Join(
+            ", ",
+            Row("max_connections", "100", null, "integer", context: "postmaster"),
+            Row("max_worker_processes", "4", null, "integer", context: "postmaster")
+        );
+        var row = $$"""[{"in_recovery": false, "settings": [{{settings}}], "altered": null}]""";
         var store = new HttpAnswer(
             200,
             stored.Length == 0 ? "{}" : Store(("postgresql.parameters." + stored.Split('=')[0], stored.Split('=')[1]))
