@@ -34,13 +34,12 @@ public sealed record ConfigRound(ImmutableSortedDictionary<string, string?> Valu
         };
     }
 
-    /// <summary>The leader's values; empty without a leader.</summary>
+    /// <summary>The leader's values. While it does not answer, those of a standby, which has no less: without any, a decrease would go to
+    /// the standbys first. Empty where no member answers.</summary>
     internal static IReadOnlyDictionary<string, (string Setting, string? Unit)> Running(ConfigView view) =>
-        (view.Members.FirstOrDefault(member => !member.InRecovery)?.Parameters ?? new Dictionary<string, Parameter>()).ToDictionary(
-            pair => pair.Key,
-            pair => (pair.Value.Setting, pair.Value.Unit),
-            StringComparer.Ordinal
-        );
+        (
+            view.Members.OrderBy(member => member.InRecovery).FirstOrDefault()?.Parameters ?? new Dictionary<string, Parameter>()
+        ).ToDictionary(pair => pair.Key, pair => (pair.Value.Setting, pair.Value.Unit), StringComparer.Ordinal);
 
     /// <summary>Whether it is a parameter that the leader has to have lower before the standbys (below zero), or they before it (above
     /// zero); zero for anything else.</summary>

@@ -369,6 +369,30 @@ internal sealed class PatroniConfigProviderTests
         Assert.That(string.Join(" | ", found), Is.EqualTo(rounds));
     }
 
+    // What db-1, the leader, and db-2 run with, in this order; nothing where it does not answer.
+    [TestCase("100", "100", true)]
+    [TestCase("", "100", true)]
+    [TestCase("80", "100", false)]
+    [TestCase("", "80", false)]
+    public void A_leader_that_does_not_answer_is_taken_to_run_with_what_a_standby_has(string leader, string standby, bool isLeaderFirst)
+    {
+        const string key = "postgresql.parameters.max_connections";
+        var config = Config((key, "90"));
+        var view = View(config, Store((key, "200")), Of(false, leader), Of(true, standby));
+
+        var rounds = ConfigRound.Of(
+            ImmutableSortedDictionary.Create<string, string?>(StringComparer.Ordinal).Add(key, "90"),
+            ConfigRound.Running(view)
+        );
+
+        Assert.That(rounds.Select(round => round.LeaderFirst), Is.EqualTo(new[] { isLeaderFirst }));
+
+        Func<string, Snapshot> Of(bool inRecovery, string connections) =>
+            connections.Length == 0
+                ? stored => Snapshot(config, new HttpAnswer(200, stored), "{}", new SqlAnswer(null, "psql: no server"))
+                : Member(config, inRecovery, [Row("max_connections", connections, null, "integer", context: "postmaster")]);
+    }
+
     [Test]
     public void Keys_of_others_are_seen_and_noted_and_lists_stay_whole()
     {
