@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.ConsensusStore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
@@ -14,7 +15,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <param name="group">The members.</param>
 /// <param name="store">Their consensus store.</param>
 /// <param name="patience">How long the cluster may take to be healthy.</param>
-internal sealed class PatroniMembers(IDeclared resource, IGroupAccess group, IConsensusStore store, TimeSpan patience)
+internal sealed partial class PatroniMembers(IDeclared resource, IGroupAccess group, IConsensusStore store, TimeSpan patience)
 {
     private readonly ClusterConnection _connection = ClusterConnection.Of(resource);
 
@@ -104,19 +105,33 @@ internal sealed class PatroniMembers(IDeclared resource, IGroupAccess group, ICo
         return await new PlannedHandOver(ConnectionPools.Of(resource), group)
             .RunAsync(
                 candidate,
-                stop =>
-                    CallAsync(
-                        leader,
-                        "/switchover",
-                        Json(("leader", leader), ("candidate", candidate)),
-                        TimeSpan.FromMinutes(2),
-                        $"the switchover from {leader} to {candidate} failed",
-                        stop
+                async stop =>
+                    PrimaryAfter(
+                        await CallAsync(
+                                leader,
+                                "/switchover",
+                                Json(("leader", leader), ("candidate", candidate)),
+                                TimeSpan.FromMinutes(2),
+                                $"the switchover from {leader} to {candidate} failed",
+                                stop
+                            )
+                            .ConfigureAwait(false),
+                        candidate
                     ),
                 cancellationToken
             )
             .ConfigureAwait(false);
     }
+
+    /// <summary>The primary after a switchover that Patroni calls done: also where another replica than the candidate took the lead, it
+    /// answers 200.</summary>
+    /// <param name="answer">The body of its answer.</param>
+    /// <param name="candidate">Who was to lead.</param>
+    internal static string PrimaryAfter(string answer, string candidate) =>
+        InsteadPattern().Match(answer) is { Success: true } match ? match.Groups[1].Value : candidate;
+
+    [GeneratedRegex("^Switched over to \"([^\"]+)\" instead of \"", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex InsteadPattern();
 
     // The leader makes one when it stops, while everybody waits: what it has to write then, it writes now. A hand-over works without it.
     private async Task CheckpointAsync(string leader, CancellationToken cancellationToken)
@@ -150,7 +165,8 @@ internal sealed class PatroniMembers(IDeclared resource, IGroupAccess group, ICo
         );
     }
 
-    private async Task CallAsync(
+    // Answers the body.
+    private async Task<string> CallAsync(
         string host,
         string path,
         byte[] body,
@@ -168,6 +184,8 @@ internal sealed class PatroniMembers(IDeclared resource, IGroupAccess group, ICo
             {
                 throw new ChangeFailedException($"{failure}: Patroni answers {answer.Status}: {answer.Body.Trim()}");
             }
+
+            return answer.Body;
         }
         catch (TransientFailureException exception)
         {

@@ -8,7 +8,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 /// <summary>What a planned hand-over of the lead took, phase by phase.</summary>
 /// <param name="Pause">Until the pools were paused.</param>
-/// <param name="Lead">From then until the candidate led.</param>
+/// <param name="Lead">From then until there was a new primary.</param>
 /// <param name="Route">From then until every HAProxy sent sessions to it.</param>
 /// <param name="Resume">From then until the pools were resumed.</param>
 /// <param name="Paused">The hosts whose pools were paused.</param>
@@ -64,10 +64,14 @@ public sealed class PlannedHandOver(ConnectionPools? pools, IGroupAccess access)
     /// <summary>Runs it. Throws what the hand-over throws, and <see cref="HandOverPostponedException"/> where transactions take too
     /// long and may not be ended.</summary>
     /// <param name="candidate">Who is to lead.</param>
-    /// <param name="handOverAsync">Returns once it leads. Once pools are paused it is not cancelled: that would send their sessions to
-    /// nobody.</param>
+    /// <param name="handOverAsync">Answers the new primary once it leads, which may be another than the candidate. Once pools are paused it
+    /// is not cancelled: that would send their sessions to nobody.</param>
     /// <param name="cancellationToken">Ends it before that.</param>
-    public async Task<HandOver> RunAsync(string candidate, Func<CancellationToken, Task> handOverAsync, CancellationToken cancellationToken)
+    public async Task<HandOver> RunAsync(
+        string candidate,
+        Func<CancellationToken, Task<string>> handOverAsync,
+        CancellationToken cancellationToken
+    )
     {
         var begun = access.Time.GetTimestamp();
         if (pools is null)
@@ -97,9 +101,10 @@ public sealed class PlannedHandOver(ConnectionPools? pools, IGroupAccess access)
             }
 
             await Task.WhenAll(waiting.Select(host => host.HoldDirectAsync())).ConfigureAwait(false);
+            string primary;
             try
             {
-                await handOverAsync(waiting.Count > 0 ? CancellationToken.None : cancellationToken).ConfigureAwait(false);
+                primary = await handOverAsync(waiting.Count > 0 ? CancellationToken.None : cancellationToken).ConfigureAwait(false);
             }
             catch (ChangeFailedException) when (waiting.Count > 0)
             {
@@ -109,7 +114,7 @@ public sealed class PlannedHandOver(ConnectionPools? pools, IGroupAccess access)
             }
 
             lead = access.Time.GetElapsedTime(begun) - pause;
-            await RouteAsync(waiting, candidate).ConfigureAwait(false);
+            await RouteAsync(waiting, primary).ConfigureAwait(false);
             route = access.Time.GetElapsedTime(begun) - pause - lead;
         }
         finally
@@ -128,9 +133,9 @@ public sealed class PlannedHandOver(ConnectionPools? pools, IGroupAccess access)
         );
     }
 
-    private Task<bool> RouteAsync(List<PausedHost> hosts, string? candidate) =>
+    private Task<bool> RouteAsync(List<PausedHost> hosts, string? primary) =>
         Poll.UntilAsync(
-            async () => (await Task.WhenAll(hosts.Select(host => host.LeadsAsync(candidate))).ConfigureAwait(false)).All(leads => leads),
+            async () => (await Task.WhenAll(hosts.Select(host => host.LeadsAsync(primary))).ConfigureAwait(false)).All(leads => leads),
             seen => seen,
             s_route,
             access.Time,
@@ -178,12 +183,12 @@ public sealed class PlannedHandOver(ConnectionPools? pools, IGroupAccess access)
         }
 
         // One that does not answer is not waited for: it leads nobody anywhere.
-        public async Task<bool> LeadsAsync(string? candidate)
+        public async Task<bool> LeadsAsync(string? primary)
         {
             try
             {
                 var answer = await access.ReadAsync(name, [pools.Statistics], CancellationToken.None).ConfigureAwait(false);
-                return pools.Leads(candidate, answer);
+                return pools.Leads(primary, answer);
             }
             catch (HostException)
             {

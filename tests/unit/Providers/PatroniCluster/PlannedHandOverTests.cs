@@ -79,6 +79,25 @@ internal sealed class PlannedHandOverTests
     }
 
     [Test]
+    public async Task Where_another_replica_takes_the_lead_the_sessions_are_sent_to_that_one_at_once()
+    {
+        var hosts = new Proxies { LeadsAfter = 3, Primary = "db-3" };
+
+        var made = await RunAsync(hosts);
+
+        Assert.That(hosts.Asked, Is.EqualTo(6), "until both led to the new primary, and no longer");
+        Assert.That(made.Route, Is.LessThan(TimeSpan.FromSeconds(10)));
+    }
+
+    // Patroni 4.0.7's answers of status 200, and others.
+    [TestCase("Successfully switched over to \"db-2\"", "db-2")]
+    [TestCase("Switched over to \"db-3\" instead of \"db-2\"", "db-3")]
+    [TestCase("", "db-2")]
+    [TestCase("Switched over to", "db-2")]
+    public void The_answer_to_a_switchover_names_the_new_primary(string answer, string primary) =>
+        Assert.That(PatroniMembers.PrimaryAfter(answer, "db-2"), Is.EqualTo(primary));
+
+    [Test]
     public void Stopped_in_the_middle_it_goes_on_until_the_sessions_have_somewhere_to_go()
     {
         using var stop = new CancellationTokenSource();
@@ -91,6 +110,7 @@ internal sealed class PlannedHandOverTests
                 await stop.CancelAsync();
                 token.ThrowIfCancellationRequested();
                 hosts.Done.Enqueue("moved");
+                return hosts.Primary;
             },
             stop.Token
         );
@@ -106,6 +126,7 @@ internal sealed class PlannedHandOverTests
             {
                 await Task.Delay(takes ?? TimeSpan.Zero, hosts.Time, token);
                 hosts.Done.Enqueue("moved");
+                return hosts.Primary;
             },
             CancellationToken.None
         );
@@ -120,6 +141,8 @@ internal sealed class PlannedHandOverTests
 
         public string? Missing { get; init; }
 
+        public string Primary { get; init; } = "db-2";
+
         // After how many questions to each the proxies lead to the new primary.
         public int LeadsAfter { get; init; }
 
@@ -131,8 +154,9 @@ internal sealed class PlannedHandOverTests
 
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken)
         {
-            var leader = Interlocked.Increment(ref _asked) > 2 * (LeadsAfter - 1) ? "db-2" : "db-1";
-            var rows = $"# pxname,svname,status\nprimary,db-1,{Of("db-1")}\nprimary,db-2,{Of("db-2")}\nprimary,BACKEND,UP\n";
+            var leader = Interlocked.Increment(ref _asked) > 2 * (LeadsAfter - 1) ? Primary : "db-1";
+            var members = string.Concat(new[] { "db-1", "db-2", "db-3" }.Select(member => $"primary,{member},{Of(member)}\n"));
+            var rows = $"# pxname,svname,status\n{members}primary,BACKEND,UP\n";
             return Task.FromResult(ProviderBench.Snapshot([.. reads.Select(read => (read, (object?)new HttpAnswer(200, rows)))]));
 
             string Of(string member) => member == leader ? "UP" : "DOWN";
