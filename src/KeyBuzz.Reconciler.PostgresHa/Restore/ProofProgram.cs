@@ -20,7 +20,6 @@ internal static class ProofProgram
     // Has a space, so that it stands in quotes wherever it is quoted.
     private const string Time = "@TIME @";
     private const string Id = ProofScripts.ByTimer;
-    private const long Spare = 1L << 30;
     private static readonly RestoreTarget s_target = new(RestoreTargetKind.Time, Time);
 
     /// <summary>The service. It is ended after half a day.</summary>
@@ -183,7 +182,7 @@ internal static class ProofProgram
             # The database may have been bigger then.
             needed=$(du -sB1 {{{data}}} | cut -f1)
             [ "$needed" -ge "${target#* }" ] || needed=${target#* }
-            needed=$(( needed + {{{Spare.ToString(CultureInfo.InvariantCulture)}}} ))
+            needed=$(( needed + {{{RestoreRoom.Spare.ToString(CultureInfo.InvariantCulture)}}} ))
             free=$(df -B1 --output=avail {{{topology.Directories.Data}}} | tail -n 1)
             if [ "$free" -lt "$needed" ]; then echo "not tried: $needed bytes are needed, and $free are free"; exit 3; fi
             point=$(date -u -d "@$second" '+%Y-%m-%d %H:%M:%S.000000+00')

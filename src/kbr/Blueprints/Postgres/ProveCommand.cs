@@ -19,9 +19,6 @@ internal static class ProveCommand
 {
     private const string Word = "backups prove";
 
-    // WAL and a server need room beside the database.
-    private const long Spare = 1L << 30;
-
     public static Command Create(SessionContext context)
     {
         var at = new Option<string>("--at")
@@ -131,9 +128,7 @@ internal static class ProveCommand
             );
         }
 
-        var needed =
-            Spare
-            + (look.Report?.Repositories.Values.SelectMany(one => one.Good).Select(one => one.DatabaseSize).DefaultIfEmpty(0).Max() ?? 0);
+        var needed = RestoreRoom.Spare + RestoreRoom.LargestBackup(look.Report);
         var member = named
             ?? free.Where(pair => pair.Key != look.Leader).OrderByDescending(pair => pair.Value).Select(pair => pair.Key).FirstOrDefault();
         return member is not null && free[member] >= needed

@@ -511,7 +511,8 @@ internal static class RestoreCommand
             );
         }
 
-        RefuseOutside(topology, target, await run.BackupsAsync(stop).ConfigureAwait(false));
+        var backups = await run.BackupsAsync(stop).ConfigureAwait(false);
+        RefuseOutside(topology, target, backups);
         if (asked.Member is { } wanted && run.Lost.Contains(wanted))
         {
             throw new DiagnosticException(Diagnostic.Error($"{wanted} is lost, so nothing can be restored there"));
@@ -543,7 +544,7 @@ internal static class RestoreCommand
             KeepsWrites = asked.KeepsWrites,
             Lost = run.Lost,
         };
-        RefuseWithoutRoom(topology, journal, sizes);
+        RefuseWithoutRoom(topology, journal, sizes, backups);
         return (journal, sizes);
     }
 
@@ -578,24 +579,22 @@ internal static class RestoreCommand
         }
     }
 
-    // Each member keeps its present database beside the restored one, which is about as large.
+    // Each member keeps its present database beside the restored one.
     private static void RefuseWithoutRoom(
         PostgresTopology topology,
         RestoreJournal journal,
-        ImmutableSortedDictionary<string, (long Used, long Free)> sizes
+        ImmutableSortedDictionary<string, (long Used, long Free)> sizes,
+        BackupLook look
     )
     {
-        var needed = sizes.Values.Max(one => one.Used);
-        var full = sizes
-            .Where(one => (!journal.IsCopy || one.Key == journal.Member) && one.Value.Used > 0 && one.Value.Free < needed)
-            .Select(one => $"{one.Key}: {BackupWords.Size(one.Value.Free)} free")
-            .ToList();
-        if (full.Count > 0)
+        var needed = RestoreRoom.Needed(sizes, look.Report);
+        var full = RestoreRoom.MembersWithout(journal, sizes, needed);
+        if (!full.IsEmpty)
         {
             throw new DiagnosticException(
                 Diagnostic.Error(
-                    $"there is no room for a second copy of the database of {topology.Scope}, {BackupWords.Size(needed)}",
-                    detail: string.Join('\n', full),
+                    $"there is no room for a second database of {topology.Scope}: {BackupWords.Size(needed)} are needed",
+                    detail: string.Join('\n', full.Select(member => $"{member}: {BackupWords.Size(sizes[member].Free)} free")),
                     remedy: "grow the volumes, or free space on them; the former database is kept until kbr restore confirm"
                 )
             );
