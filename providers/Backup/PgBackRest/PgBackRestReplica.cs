@@ -146,6 +146,16 @@ internal static class PgBackRestReplica
                         give_up("the history of timeline %d is missing" % between)
 
 
+            def take_writes():
+                """A backup that was taken while a restore refused writes would refuse them again once the replica is promoted."""
+                path = NEW + "/postgresql.auto.conf"
+                lines = open(path, "rb").readlines() if os.path.isfile(path) else []
+                kept = [line for line in lines if line.split(b"=")[0].strip() != b"default_transaction_read_only"]
+                if kept != lines:
+                    with open(path, "wb") as file:
+                        file.writelines(kept)
+
+
             def keep():
                 """On the disk before it has its name."""
                 for directory in (NEW + "/pg_wal", NEW):
@@ -187,6 +197,7 @@ internal static class PgBackRestReplica
                         at += 1
                     elif at == begun or at < present.last:
                         break
+                take_writes()
                 keep()
                 print("restored %s, with WAL up to segment %s" % (backup["label"], present.name(at)), flush=True)
 

@@ -95,7 +95,8 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
         {
             if (!journal.IsCopy && !journal.KeepsWrites)
             {
-                await OnServersAsync(leader, scripts.RefuseWrites(), cancellationToken).ConfigureAwait(false);
+                await OnServersAsync(leader, scripts.RefuseWrites(), "it would take writes as the primary", cancellationToken)
+                    .ConfigureAwait(false);
                 say($"{leader} refuses writes");
             }
 
@@ -177,14 +178,18 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
         }
     }
 
-    /// <summary>Removes what the restore made or kept, and lets the primary take writes where it was made to refuse them.</summary>
+    /// <summary>Removes what the restore made or kept, and lets every member take writes as a primary where the restore made them refuse
+    /// writes.</summary>
     public async Task RemoveAsync(RestoreJournal journal, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(journal);
         var scripts = new RestoreScripts(topology, journal.Id);
-        if (!journal.IsCopy && !journal.KeepsWrites && await LeaderAsync(cancellationToken).ConfigureAwait(false) is { } leader)
+        if (journal is { IsCopy: false, KeepsWrites: false })
         {
-            await OnServersAsync(leader, scripts.AllowWrites(), cancellationToken).ConfigureAwait(false);
+            var leader = await LeaderAsync(cancellationToken).ConfigureAwait(false);
+            await OnServersAsync(leader, scripts.AllowWrites(), "it is removed from its file instead", cancellationToken)
+                .ConfigureAwait(false);
+            await EachAsync(_ => scripts.ForgetRefusal(), cancellationToken).ConfigureAwait(false);
         }
 
         await BeginAsync(journal, RestorePhase.Remove, cancellationToken).ConfigureAwait(false);
@@ -232,7 +237,7 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
     }
 
     // The setting is each server's own file: a replica that becomes the primary must have it, too, and must not keep it.
-    private async Task OnServersAsync(string leader, Script script, CancellationToken cancellationToken)
+    private async Task OnServersAsync(string? leader, Script script, string otherwise, CancellationToken cancellationToken)
     {
         var others = await Task.WhenAll(
                 group
@@ -246,11 +251,14 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
         {
             if (result.ExitCode != 0)
             {
-                say($"{member}: {ApartServer.ReadOnlySetting} could not be changed, because its server does not answer");
+                say($"{member}: {ApartServer.ReadOnlySetting} could not be changed, because its server does not answer; {otherwise}");
             }
         }
 
-        await RunAsync(leader, script, cancellationToken).ConfigureAwait(false);
+        if (leader is not null)
+        {
+            await RunAsync(leader, script, cancellationToken).ConfigureAwait(false);
+        }
     }
 
     // The primary last, so that the others have everything it has.

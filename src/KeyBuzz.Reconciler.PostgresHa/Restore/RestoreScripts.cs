@@ -45,6 +45,19 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
     /// <summary>Allows them again.</summary>
     public Script AllowWrites() => AsSuperuser($"ALTER SYSTEM RESET {ReadOnlySetting}", "SELECT pg_reload_conf()");
 
+    /// <summary>Removes the refusal from a member's own file where it was left, because its server did not answer. A server that runs reads
+    /// the file again.</summary>
+    public Script ForgetRefusal() =>
+        new(
+            $"""
+            if grep -qs '^{ReadOnlySetting} *=' {Present}/{AutoConf}; then
+                {WithoutRefusal(Present)}
+                docker exec {PostgresTopology.PatroniContainer} pg_ctl reload -D {Present} >/dev/null 2>&1 || true
+            fi
+
+            """
+        );
+
     /// <summary>Commits a transaction of nothing, ends the present segment of WAL, so that it is archived, and prints its name
     /// last.</summary>
     public Script SwitchSegment() =>
@@ -85,14 +98,15 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
             $"""
             if [ ! -e {Former}/standby.signal ] && [ ! -e {Former}.advanced ]; then touch {Former}/standby.signal; fi
             {BackupSection.Tool.Clean(Former)}
-            sed -i '/^{ReadOnlySetting} *=/d' {Former}/{AutoConf}
+            {WithoutRefusal(Former)}
             """,
             $"-c restore_command={Script.Quote(BackupSection.Tool.RestoreCommand(_apart.Location, Former))}",
             "-c recovery_target_timeline=current"
         );
 
+    // A backup that was taken while a restore refused writes has that setting, which nothing else would remove.
     /// <summary>Stops the database that runs apart, and leaves it as Patroni expects a directory: shut down, without settings of the
-    /// recovery, and with the history of its timeline to be archived.</summary>
+    /// recovery, taking writes, and with the history of its timeline to be archived.</summary>
     /// <param name="directory">Its data directory.</param>
     /// <param name="mark">A file that says that this was done.</param>
     public Script Finish(string directory, string mark) =>
@@ -109,6 +123,7 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
                 chown {Owner} {directory}/pg_wal/archive_status/$timeline.history.ready
             fi
             {BackupSection.Tool.Clean(directory)}
+            {WithoutRefusal(directory)}
             rm -f {directory}/standby.signal {directory}/recovery.signal
             touch {mark}
             docker rm -f {Container} >/dev/null 2>&1 || true
@@ -169,7 +184,7 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
                         if [ -d {Present} ]; then mv -T {Present} {Undone}; fi
                         mv -T {Former} {Present}
                     fi
-                    sed -i '/^{ReadOnlySetting} *=/d' {Present}/{AutoConf}
+                    {WithoutRefusal(Present)}
 
                     """
                     : $"if [ -d {Present} ] && [ ! -e {Undone} ]; then mv -T {Present} {Undone}; fi\n"
@@ -211,6 +226,9 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
         {
             Deadline = TimeSpan.FromMinutes(10),
         };
+
+    // The server of the directory must be stopped, or must not answer: it writes this file itself.
+    private static string WithoutRefusal(string directory) => $"sed -i '/^{ReadOnlySetting} *=/d' {directory}/{AutoConf}";
 
     private string InImage(string command) =>
         $"docker run --rm --pull never --network none --user {Owner} {HostResources.Confined} "

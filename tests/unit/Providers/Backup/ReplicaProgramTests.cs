@@ -70,6 +70,20 @@ internal sealed class ReplicaProgramTests
         Assert.That(Directory.Exists($"{_folder}/data.kbr-replica"), Is.False);
     }
 
+    // Nothing else would remove it, and the replica would refuse writes once it is promoted.
+    [Test]
+    public void A_backup_that_was_taken_while_writes_were_refused_makes_a_replica_that_takes_them()
+    {
+        File.WriteAllText(
+            $"{_folder}/after-restore",
+            $"printf '# by ALTER SYSTEM\\n%s\\nwork_mem = 8MB\\n' \"default_transaction_read_only = 'on'\" "
+                + $">{_folder}/data.kbr-replica/postgresql.auto.conf\n"
+        );
+        var (exit, output) = Run();
+        Assert.That(exit, Is.Zero, output);
+        Assert.That(File.ReadAllText($"{_folder}/data/postgresql.auto.conf"), Is.EqualTo("# by ALTER SYSTEM\nwork_mem = 8MB\n"));
+    }
+
     // Patroni takes a directory of that name for a replica, whatever is missing in it.
     [Test]
     public void A_restore_that_was_killed_leaves_no_data_directory_and_begins_anew()
