@@ -11,6 +11,9 @@ public sealed record TimelineHistory(long Timeline, ImmutableArray<TimelineEnd> 
 {
     private const int Digits = 8;
 
+    /// <summary>Whether it was read: every timeline but the first has an earlier one.</summary>
+    public bool IsKnown => Timeline == 1 || !Ends.IsEmpty;
+
     /// <summary>The timeline in a segment's name; null where it is none.</summary>
     public static long? Of(string? segment) =>
         segment is { Length: >= Digits }

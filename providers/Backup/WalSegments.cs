@@ -11,12 +11,15 @@ public static class WalSegments
 
     // Of 16 MiB each, PostgreSQL's default: 256 to a log of 4 GiB.
     private const long PerLog = 256;
+    private const ulong SegmentBytes = 1 << 24;
 
-    /// <summary>The ranges that are missing between the oldest backup and the last segment, in words. Each timeline's segments follow one
-    /// another, and a new timeline begins at most one segment after its predecessor's last.</summary>
+    /// <summary>The ranges that are missing between the oldest backup and the last segment, in words. Each timeline of the present database
+    /// is expected from where it forks to where the next one does. Without a history, only what is missing within a timeline is
+    /// certain.</summary>
     /// <param name="names">The segments that are there.</param>
     /// <param name="from">The first one that the oldest backup needs.</param>
-    public static ImmutableArray<string> Gaps(IEnumerable<string> names, string from)
+    /// <param name="history">The timelines of the present database; null where it cannot be read.</param>
+    public static ImmutableArray<string> Gaps(IEnumerable<string> names, string from, TimelineHistory? history)
     {
         ArgumentNullException.ThrowIfNull(names);
         if (Parse(from) is not { } first)
@@ -24,36 +27,79 @@ public static class WalSegments
             return [];
         }
 
-        var gaps = ImmutableArray.CreateBuilder<string>();
-        // What is expected next, on whichever timeline it comes.
-        var (timeline, next) = first;
         var found = names
             .Select(Parse)
             .OfType<(long Timeline, long Number)>()
             .Where(segment => segment.Number >= first.Number && segment.Timeline >= first.Timeline)
-            .Distinct()
-            .GroupBy(segment => segment.Timeline)
-            .OrderBy(group => group.Key);
-        foreach (var group in found)
-        {
-            foreach (var number in group.Select(segment => segment.Number).Order())
-            {
-                if (number > next)
-                {
-                    gaps.Add(Range(timeline, next, number - 1));
-                }
+            .ToHashSet();
+        return found.Count == 0 ? [AllFrom(first)]
+            : history is { IsKnown: true } && IsOf(history, first) ? GapsAlong(history, found, first)
+            : GapsWithin(found, first);
+    }
 
-                (timeline, next) = (group.Key, Math.Max(number + 1, group.Key == timeline ? next : number + 1));
+    // What comes after the last segment that is there may not be archived yet.
+    private static ImmutableArray<string> GapsAlong(
+        TimelineHistory history,
+        HashSet<(long Timeline, long Number)> found,
+        (long Timeline, long Number) first
+    )
+    {
+        var gaps = ImmutableArray.CreateBuilder<string>();
+        var next = first.Number;
+        foreach (
+            var (_, number) in found.Where(segment => segment.Timeline == TimelineAt(history, segment.Number)).OrderBy(one => one.Number)
+        )
+        {
+            if (number > next)
+            {
+                gaps.Add(Range((TimelineAt(history, next), next), (TimelineAt(history, number - 1), number - 1)));
             }
+
+            next = number + 1;
         }
 
-        if (next == first.Number)
+        if (next == first.Number && !found.Contains(first))
         {
-            gaps.Add($"{from} and all after it");
+            gaps.Add(AllFrom(first));
         }
 
         return gaps.ToImmutable();
     }
+
+    private static ImmutableArray<string> GapsWithin(HashSet<(long Timeline, long Number)> found, (long Timeline, long Number) first)
+    {
+        var gaps = ImmutableArray.CreateBuilder<string>();
+        if (found.All(segment => segment.Timeline != first.Timeline))
+        {
+            gaps.Add(Range(first, first));
+        }
+
+        foreach (var timeline in found.GroupBy(segment => segment.Timeline).OrderBy(group => group.Key))
+        {
+            var next = timeline.Key == first.Timeline ? first.Number : timeline.Min(segment => segment.Number);
+            foreach (var number in timeline.Select(segment => segment.Number).Order())
+            {
+                if (number > next)
+                {
+                    gaps.Add(Range((timeline.Key, next), (timeline.Key, number - 1)));
+                }
+
+                next = number + 1;
+            }
+        }
+
+        return gaps.ToImmutable();
+    }
+
+    private static bool IsOf(TimelineHistory history, (long Timeline, long Number) segment) =>
+        segment.Timeline == history.Timeline
+        || history.Ends.Any(end => end.Timeline == segment.Timeline && segment.Number <= NumberOf(end.Position));
+
+    // The segment in which a timeline ends is of the next one.
+    private static long TimelineAt(TimelineHistory history, long number) =>
+        history.Ends.FirstOrDefault(end => number < NumberOf(end.Position))?.Timeline ?? history.Timeline;
+
+    private static long NumberOf(ulong position) => (long)(position / SegmentBytes);
 
     /// <summary>Whether a segment is before another one, by their files' names; one of a later timeline comes after all of an earlier
     /// one. False where one is no segment.</summary>
@@ -68,11 +114,13 @@ public static class WalSegments
     // A backup's history file has its name after its segment's.
     private static string Segment(string? name) => name is { Length: > NameLength } ? name[..NameLength] : name ?? "";
 
-    private static string Range(long timeline, long from, long to) =>
-        from == to ? Name(timeline, from) : $"{Name(timeline, from)} to {Name(timeline, to)}";
+    private static string AllFrom((long Timeline, long Number) segment) => $"{Name(segment)} and all after it";
 
-    private static string Name(long timeline, long number) =>
-        string.Create(CultureInfo.InvariantCulture, $"{timeline:X8}{number / PerLog:X8}{number % PerLog:X8}");
+    private static string Range((long Timeline, long Number) from, (long Timeline, long Number) to) =>
+        from == to ? Name(from) : $"{Name(from)} to {Name(to)}";
+
+    private static string Name((long Timeline, long Number) segment) =>
+        string.Create(CultureInfo.InvariantCulture, $"{segment.Timeline:X8}{segment.Number / PerLog:X8}{segment.Number % PerLog:X8}");
 
     private static (long Timeline, long Number)? Parse(string name) =>
         name.Length == NameLength

@@ -77,12 +77,16 @@ internal static class PgBackRestProof
                 return found
 
 
-            def spans(found, last):
-                """The seconds up to the last one whose backup is of the present database: a restore may have left one of the database
-                that it has replaced, and the tool takes the last backup before a second."""
+            def timelines(found):
+                """The present timeline, and the ends of those before it."""
                 newest, key, archive = max((int(its[0]["max"][:8], 16), key, its[0]["id"]) for key, (_, its) in found.items())
                 text = run("--repo=" + str(key), "repo-get", "archive/{{location.Cluster}}/%s/%08X.history" % (archive, newest)) if newest > 1 else ""
-                ends = ends_of(text)
+                return newest, ends_of(text)
+
+
+            def spans(found, newest, ends, last):
+                """The seconds up to the last one whose backup is of the present database: a restore may have left one of the database
+                that it has replaced, and the tool takes the last backup before a second."""
                 stops = sorted({one["timestamp"]["stop"] for good, _ in found.values() for one in good})
                 for stop, after in zip(stops, stops[1:] + [last]):
                     bases = [max((one for one in good if one["timestamp"]["stop"] <= stop), key=lambda one: one["timestamp"]["stop"], default=None) for good, _ in found.values()]
@@ -107,7 +111,8 @@ internal static class PgBackRestProof
                 if not backups:
                     end(3, "there is no backup")
                 last = int(begun) - ARCHIVED_AFTER
-                fit = list(spans(found, last))
+                newest, ends = timelines(found)
+                fit = list(spans(found, newest, ends, last))
                 if not fit:
                     just = last < min(one["timestamp"]["stop"] for one in backups) + 2
                     end(3, "the first backup has just ended" if just else "every backup is of a database that a restore has replaced, or has just ended")
@@ -122,10 +127,12 @@ internal static class PgBackRestProof
                     if base is None:
                         continue
                     names = run("--repo=" + str(key), "repo-ls", "--recurse", "archive/{{location.Cluster}}/" + archive[0]["id"]).split()
-                    there = {number(name.split("/")[-1]) for name in names if len(name.split("/")[-1]) > 64}
-                    missing = [one for one in range(number(base["archive"]["start"]), number(archive[0]["max"]) + 1) if one not in there]
+                    there = {name.split("/")[-1][:24] for name in names if name.split("/")[-1][24:25] == "-"}
+                    needed = range(number(base["archive"]["start"]), number(archive[0]["max"]) + 1)
+                    files = ["%08X%08X%08X" % (timeline_at(one, newest, ends), one // 256, one % 256) for one in needed]
+                    missing = [file for file in files if file not in there]
                     if missing:
-                        end(2, "repository %d lacks WAL that a restore needs: %d segments from ...%08X%08X" % (key, len(missing), missing[0] // 256, missing[0] % 256))
+                        end(2, "repository %d lacks WAL that a restore needs: %d segments from %s" % (key, len(missing), missing[0]))
                 end(0, str(second) + " " + str(max(one["info"]["size"] for one in backups)))
 
 

@@ -103,10 +103,8 @@ internal static class PgBackRestReplica
                     return is_of(backup, self.timeline, self.ends)
 
                 def name(self, segment):
-                    """A segment's file; the one in which a timeline ends is of the next one."""
-                    chain = sorted(self.ends) + [self.timeline]
-                    fit = [own for before, own in zip(chain, chain[1:]) if self.ends[before] // SEGMENT <= segment]
-                    return "%08X%08X%08X" % (fit[-1] if fit else chain[0], segment // 256, segment % 256)
+                    """A segment's file."""
+                    return "%08X%08X%08X" % (timeline_at(segment, self.timeline, self.ends), segment // 256, segment % 256)
 
 
             def ask():

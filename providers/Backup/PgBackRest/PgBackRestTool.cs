@@ -237,7 +237,13 @@ internal sealed class PgBackRestTool : IBackupTool
         ArgumentNullException.ThrowIfNull(location);
         ArgumentNullException.ThrowIfNull(report);
         return $"{Command(location)} --repo={Text(repository)} verify --output=text --verbose && echo '{PgBackRestVerify.ListFollows}'"
-            + (report.ArchiveId is null ? "" : $" && {Segments(location, repository, report)}");
+            + (report.ArchiveId is null ? "" : $" && {Segments(location, repository, report)}")
+            // The first timeline has no history. Where it cannot be read the rest counts.
+            + (
+                PgBackRestVerify.Newest(report) is > 1 and var newest
+                    ? $" && echo '{PgBackRestVerify.HistoryFollows}' && {{ {History(location, repository, report, newest)} || true; }}"
+                    : ""
+            );
     }
 
     /// <inheritdoc />

@@ -4,11 +4,15 @@ using System.Globalization;
 namespace KeyBuzz.Reconciler.Providers.Backup.PgBackRest;
 
 /// <summary>The output of pgBackRest's <c>verify</c>, which ends with status 0 whatever it found, and after it the names of the archived
-/// segments: <c>verify</c> compares checksums, and not whether segments are missing between two timelines.</summary>
+/// segments and the history of the present timeline: <c>verify</c> compares checksums, and not whether segments are missing between two
+/// timelines.</summary>
 internal static class PgBackRestVerify
 {
     /// <summary>The line before the names of the segments.</summary>
     public const string ListFollows = "kbr: WAL segments";
+
+    /// <summary>The line before the history of the newest timeline; missing where there is none.</summary>
+    public const string HistoryFollows = "kbr: timeline history";
 
     /// <summary>Makes a list of files one of segments, a name a line.</summary>
     public const string SegmentNames = "sed -nE 's,^(.*/)?([0-9A-F]{24})-[0-9a-f]{40}.*$,\\2,p'";
@@ -28,7 +32,10 @@ internal static class PgBackRestVerify
         }
 
         var said = lines[..end];
-        var segments = lines[(end + 1)..];
+        var rest = lines[(end + 1)..];
+        var segments = rest.TakeWhile(line => line != HistoryFollows).ToList();
+        var history = TimelineHistory.Parse(Newest(report), string.Join('\n', rest.Skip(segments.Count)));
+        var present = history.IsKnown ? report.Backups.FirstOrDefault(history.Has) : null;
         var problems = ImmutableArray.CreateBuilder<string>();
         foreach (var (at, line) in said.Index())
         {
@@ -53,13 +60,18 @@ internal static class PgBackRestVerify
             problems.Add($"verify says {status}");
         }
 
-        if (report.Backups is [{ FirstWal: { } first }, ..])
+        // The WAL of a database that a restore has replaced is not needed.
+        if ((present ?? report.Backups.FirstOrDefault())?.FirstWal is { } first)
         {
-            problems.AddRange(WalSegments.Gaps(segments, first).Select(gap => $"WAL is missing: {gap}"));
+            problems.AddRange(WalSegments.Gaps(segments, first, history).Select(gap => $"WAL is missing: {gap}"));
         }
 
         return new RepositoryCheck(said.Count(line => Named(line, "backup: ") is not null), segments.Count, problems.ToImmutable(), null);
     }
+
+    /// <summary>The newest timeline in a repository: that of the present database, because each new one is numbered beyond those that the
+    /// archive has.</summary>
+    public static long Newest(RepositoryReport report) => TimelineHistory.Of(report.LastWal) ?? 1;
 
     private static string? Named(string line, string start) =>
         line.StartsWith(start, StringComparison.Ordinal) && line.IndexOf(',', StringComparison.Ordinal) is > 0 and var comma

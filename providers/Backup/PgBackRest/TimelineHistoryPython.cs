@@ -23,5 +23,12 @@ internal static class TimelineHistoryPython
             """Whether a backup is of the database on that timeline, and not of one that a restore or a failover has discarded."""
             own = int(backup["archive"]["stop"][:8], 16)
             return own == timeline or (own in ends and position(backup["lsn"]["stop"]) <= ends[own])
+
+
+        def timeline_at(segment, timeline, ends):
+            """The timeline that has that segment of its database; the one in which a timeline ends is of the next one."""
+            chain = sorted(ends) + [timeline]
+            fit = [own for before, own in zip(chain, chain[1:]) if ends[before] >> 24 <= segment]
+            return fit[-1] if fit else chain[0]
         """";
 }

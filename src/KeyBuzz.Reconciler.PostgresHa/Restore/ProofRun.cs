@@ -55,15 +55,17 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
         await YieldingAsync(scripts.Yield(), cancellationToken).ConfigureAwait(false);
         // Before a second is drawn: after a restore its timeline is in the archive from here on.
         var segment = at is null ? await ArchivedAsync(leader, cancellationToken).ConfigureAwait(false) : null;
-        var target = at ?? draw(await WindowAsync(look, segment, begin - s_notArchived, cancellationToken).ConfigureAwait(false));
+        var history = at is null ? await HistoryAsync(look, segment, cancellationToken).ConfigureAwait(false) : null;
+        var target = at ?? draw(new ProofWindow(Held(look), history ?? throw WithoutHistory(), begin - s_notArchived));
         var expected = leader is null ? [] : await ExpectedAsync(leader, target, cancellationToken).ConfigureAwait(false);
         if (at is not null)
         {
             segment = await ArchivedAsync(leader, cancellationToken).ConfigureAwait(false);
+            history = await HistoryAsync(look, segment, cancellationToken).ConfigureAwait(false);
         }
 
         var point = RestoreTarget.At(target);
-        if (await HoleAsync(target, segment, look, cancellationToken).ConfigureAwait(false) is { } hole)
+        if (await HoleAsync(target, segment, history, look, cancellationToken).ConfigureAwait(false) is { } hole)
         {
             return await RefuteAsync(point, hole, cancellationToken).ConfigureAwait(false);
         }
@@ -134,8 +136,11 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
     private async Task<string?> ArchivedAsync(string? leader, CancellationToken cancellationToken) =>
         leader is null ? null : await new ArchiveUpToNow(topology, group, leader, say).RunAsync(cancellationToken).ConfigureAwait(false);
 
-    // Of the present database: its timeline is that of the last segment, or of the newest one that was looked at.
-    private async Task<ProofWindow> WindowAsync(BackupLook look, string? segment, DateTimeOffset end, CancellationToken cancellationToken)
+    private static ImmutableArray<RepositoryReport> Held(BackupLook look) => [.. look.Report?.Repositories.Values ?? []];
+
+    // Of the present database: its timeline is that of the last segment, or of the newest one that was looked at. Null where the archive
+    // does not give it.
+    private async Task<TimelineHistory?> HistoryAsync(BackupLook look, string? segment, CancellationToken cancellationToken)
     {
         var held = look.Report?.Repositories ?? ImmutableSortedDictionary<long, RepositoryReport>.Empty;
         var newest = held.Select(pair => (pair.Key, pair.Value, Timeline: TimelineHistory.Of(pair.Value.LastWal) ?? 1))
@@ -143,16 +148,33 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
             .FirstOrDefault();
         var timeline = Math.Max(newest.Timeline, TimelineHistory.Of(segment) ?? 1);
         // The first timeline has no history.
-        var text =
-            timeline > 1 && newest.Value is not null
-                ? await RunAsync(new ProofScripts(topology, "", "").History(newest.Key, newest.Value, timeline), cancellationToken)
-                    .ConfigureAwait(false)
-                : "";
-        return new ProofWindow([.. held.Values], TimelineHistory.Parse(timeline, text), end);
+        if (timeline == 1 || newest.Value is null)
+        {
+            return TimelineHistory.Parse(timeline, "");
+        }
+
+        var script = new ProofScripts(topology, "", "").History(newest.Key, newest.Value, timeline);
+        var result = await group.RunAsync(member, script, cancellationToken).ConfigureAwait(false);
+        return result.ExitCode == 0 ? TimelineHistory.Parse(timeline, result.Output) : null;
     }
 
+    private DiagnosticException WithoutHistory() =>
+        new(
+            Diagnostic.Error(
+                $"{member}: the history of the present timeline cannot be read from the repositories",
+                remedy: "run kbr backups check; kbr backups prove --at TIME needs no history; nothing was tried",
+                host: member
+            )
+        );
+
     // Recovery stops at a segment that is missing, and a restore to an earlier second does not see that.
-    private async Task<string?> HoleAsync(DateTimeOffset target, string? segment, BackupLook look, CancellationToken cancellationToken)
+    private async Task<string?> HoleAsync(
+        DateTimeOffset target,
+        string? segment,
+        TimelineHistory? history,
+        BackupLook look,
+        CancellationToken cancellationToken
+    )
     {
         foreach (var (number, held) in look.Report?.Repositories.ToArray() ?? [])
         {
@@ -164,7 +186,8 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
                 return $"repository {number}: {report.FaultOf(number).WithRemedy(trouble)}";
             }
 
-            if (held.Good.Where(backup => backup.Ended < target).MaxBy(backup => backup.Ended)?.FirstWal is not { } first)
+            var bases = held.Good.Where(backup => backup.Ended < target && history?.Has(backup) != false);
+            if (bases.MaxBy(backup => backup.Ended)?.FirstWal is not { } first)
             {
                 continue;
             }
@@ -173,7 +196,7 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
                 await RunAsync(new ProofScripts(topology, "", "").Segments(number, held) with { Deadline = s_list }, cancellationToken)
                     .ConfigureAwait(false)
             ).Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-            var gaps = WalSegments.Gaps(names, first);
+            var gaps = WalSegments.Gaps(names, first, history);
             if (!gaps.IsEmpty)
             {
                 return $"repository {number} lacks WAL that a restore needs: {string.Join(", ", gaps)}";

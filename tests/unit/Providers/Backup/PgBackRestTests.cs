@@ -200,6 +200,36 @@ internal sealed class PgBackRestTests
             Is.EqualTo(new[] { "WAL is missing: " + Segment(6) })
         );
 
+    // The database of timeline 2 was given up for the former one, which goes on as timeline 3.
+    [TestCase("1\t0/8000000\tbefore\n", 8, "")]
+    [TestCase("1\t0/9000000\tbefore\n", 9, "WAL is missing: 000000010000000000000008")]
+    [TestCase("ERROR: [055]: unable to open missing file\n", 9, "", Description = "without it only what is certain counts")]
+    public void Segments_are_missed_along_the_timelines_of_the_present_database(string history, int newest, string problems)
+    {
+        var report = s_tool
+            .Judge(new ToolAnswer(0, Info.Replace("\"max\":\"00000001", "\"max\":\"00000003", StringComparison.Ordinal)))
+            .Repositories[1];
+        var command = s_tool.Verify(s_location, 1, report);
+        Assert.That(
+            command,
+            Does.EndWith(
+                " && echo 'kbr: timeline history' && { pgbackrest --config=/etc/patroni/pgbackrest.conf --stanza=pg --repo=1 repo-get "
+                    + "archive/pg/17-1/00000003.history || true; }"
+            )
+        );
+        var segments = $"000000020000000000000006\n00000003000000000000000{newest}\n";
+        var check = s_tool.JudgeVerify(Verified.TrimEnd() + "\n" + segments + "kbr: timeline history\n" + history, report);
+        Assert.That(string.Join('\n', check.Problems), Is.EqualTo(problems));
+        Assert.That((check.Segments, check.Trouble), Is.EqualTo((5, (string?)null)));
+    }
+
+    [Test]
+    public void On_the_first_timeline_there_is_no_history_to_read() =>
+        Assert.That(
+            s_tool.Verify(s_location, 1, s_tool.Judge(new ToolAnswer(0, Info)).Repositories[1]),
+            Does.Contain("kbr: WAL segments").And.Not.Contain("history")
+        );
+
     [TestCase("stanza: pg\nstatus: error\n  No usable backup.info file\nkbr: WAL segments\n", "No usable backup.info file")]
     [TestCase("stanza: pg\nstatus: error\nkbr: WAL segments\n", "verify says error")]
     public void What_verify_cannot_read_is_a_problem(string output, string problem) =>

@@ -85,6 +85,7 @@ internal sealed class ProofProgramTests
     {
         var other = _ended + 600;
         Info(_ended, other);
+        File.WriteAllLines(Path.Combine(_folder, "list"), [Stored(1, 5), Stored(2, 5), Stored(2, 6), Stored(2, 7)]);
         foreach (var _ in Enumerable.Range(0, 8))
         {
             var (exit, output) = Run(null, "target", "0/7000028");
@@ -103,7 +104,19 @@ internal sealed class ProofProgramTests
         Holds(5, 7);
         Assert.That(
             Run(null, "target", "0/7000028"),
-            Is.EqualTo((2, "repository 1 lacks WAL that a restore needs: 1 segments from ...0000000000000006\n"))
+            Is.EqualTo((2, "repository 1 lacks WAL that a restore needs: 1 segments from 000000010000000000000006\n"))
+        );
+    }
+
+    // The second timeline begins in segment 5; the first one went on without it until the restore.
+    [Test]
+    public void A_segment_of_the_database_before_a_restore_stands_for_none()
+    {
+        Info(_ended, _ended + 600);
+        File.WriteAllLines(Path.Combine(_folder, "list"), [Stored(1, 5), Stored(1, 6), Stored(1, 7), Stored(2, 5), Stored(2, 7)]);
+        Assert.That(
+            Run(null, "target", "0/7000028"),
+            Is.EqualTo((2, "repository 1 lacks WAL that a restore needs: 1 segments from 000000020000000000000006\n"))
         );
     }
 
@@ -139,8 +152,11 @@ internal sealed class ProofProgramTests
     private void Holds(params int[] segments) =>
         File.WriteAllLines(
             Path.Combine(_folder, "list"),
-            segments.Select(number => $"0000000100000000/{Segment}{number}-{new string('a', 40)}.zst").Append($"{Segment}5.00000028.backup")
+            segments.Select(number => Stored(1, number)).Append($"{Segment}5.00000028.backup")
         );
+
+    private static string Stored(int timeline, int segment) =>
+        $"0000000{timeline}00000000/0000000{timeline}000000000000000{segment}-{new string('a', 40)}.zst";
 
     // With a backup of a replaced database the present one is on timeline 2.
     private void Info(long ended, long? replaced = null)
