@@ -123,6 +123,12 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
                 await RunAsync(journal.Member, scripts.Finish(scripts.Restored, scripts.RestoredMark), cancellationToken)
                     .ConfigureAwait(false);
             }
+
+            // After a failover since the restore began this one has the newest data.
+            if (await LeaderAsync(cancellationToken).ConfigureAwait(false) is { } leader)
+            {
+                journal = journal with { Former = leader };
+            }
         }
 
         journal = await BeginAsync(journal with { Lost = Lost }, RestorePhase.Exchange, cancellationToken).ConfigureAwait(false);

@@ -22,6 +22,22 @@ internal sealed class RestoreRunTests : BlueprintFixture
 
     private static readonly RestoreJournal s_journal = new("20261128T211000Z", "latest", Master, Master, RestorePhase.Look);
 
+    // Undo brings back what the last primary had, and no member's older data.
+    [TestCase(RestorePhase.Look, Slave, ExpectedResult = Slave)]
+    [TestCase(RestorePhase.Look, Master, ExpectedResult = Master)]
+    [TestCase(RestorePhase.Look, null, ExpectedResult = Master)]
+    [TestCase(RestorePhase.Exchange, Slave, ExpectedResult = Master)]
+    public async Task<string?> The_former_database_is_that_of_the_primary_when_the_members_are_stopped(RestorePhase phase, string? leader)
+    {
+        var group = new Group(leader);
+        var next = await Run(group).ExchangeAsync(s_journal with { Phase = phase }, default);
+        var begun = group.Done.FindIndex(one => one.Contains("\"phase\":\"Exchange\"", StringComparison.Ordinal));
+        var stopped = group.Done.FindIndex(one => one.Contains("systemctl stop", StringComparison.Ordinal));
+        Assert.That(begun, Is.Not.Negative.And.LessThan(stopped));
+        Assert.That(group.Done[begun], Does.Contain($"\"former\":\"{next.Former}\""));
+        return next.Former;
+    }
+
     // The next primary, or a replica whose server did not answer, would refuse writes for good.
     [TestCase(null)]
     [TestCase(Master)]
