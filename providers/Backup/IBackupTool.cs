@@ -134,7 +134,8 @@ public interface IBackupTool
     /// <param name="repositories">How many repositories there are.</param>
     string ReplicaProgram(BackupLocation location, int repositories);
 
-    /// <summary>The command, inside a container, that runs that program.</summary>
+    /// <summary>The command, inside a container, that runs that program. A number after it is the second, since 1970, in which the last run
+    /// of a kind that <see cref="BackupKinds.Serving"/> names ended on the member.</summary>
     /// <param name="program">The program's file in the container.</param>
     /// <param name="kind">What it is to take.</param>
     string RunProgram(string program, BackupKind kind);

@@ -27,6 +27,9 @@ public static class BackupKinds
             BackupKind.Differential => "differential",
             _ => "incremental",
         };
+
+    /// <summary>The kinds that serve in its place: itself, and those that copy more.</summary>
+    public static IEnumerable<BackupKind> Serving(this BackupKind kind) => All.Where(one => one <= kind);
 }
 
 /// <summary>A backup in a repository.</summary>

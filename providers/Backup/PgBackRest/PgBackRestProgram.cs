@@ -13,7 +13,9 @@ internal static class PgBackRestProgram
             #!/usr/bin/env python3
             # Written by kbr; a change by hand is drift.
             """Takes a scheduled backup where this member is the primary. On the others it waits until the primary has taken it, and takes it
-            where they become the primary meanwhile. Exit status 3: there is none, and it is not tried any longer."""
+            where they become the primary meanwhile. A number after the kind is the second, since 1970, in which the last such run ended
+            here: just after a boot, the backup since then is the one that this run makes up for. Exit status 3: there is none, and it is
+            not tried any longer."""
             import json
             import os
             import signal
@@ -33,6 +35,8 @@ internal static class PgBackRestProgram
             RETRY = 60
             # Members' clocks differ, and their timers elapse at their own time.
             SKEW = 60
+            # The timers make up for what they missed as soon as the host is up.
+            AFTER_BOOT = 900
             # A more complete backup serves, too.
             SERVES = {"full": ["full"], "diff": ["full", "diff"], "incr": ["full", "diff", "incr"]}
 
@@ -50,6 +54,13 @@ internal static class PgBackRestProgram
                     child.terminate()
                 say("it was stopped")
                 sys.exit(1)
+
+
+            def before():
+                """The end of the last run, where this one may make up for one that was missed; None where it does not."""
+                with open("/proc/uptime", encoding="ascii") as file:
+                    up = float(file.read().split()[0])
+                return int(sys.argv[2]) if up < AFTER_BOOT and sys.argv[2:] and sys.argv[2].isdigit() else None
 
 
             def is_primary():
@@ -104,7 +115,7 @@ internal static class PgBackRestProgram
             def main():
                 give_way()
                 begun = int(time.time())
-                since = begun if is_primary() else begun - SKEW
+                since = begun if is_primary() else before() or begun - SKEW
                 trouble = "no member took it"
                 while True:
                     pause = PAUSE

@@ -207,12 +207,13 @@ internal sealed class RestoreScripts(PostgresTopology topology, string id)
             Deadline = TimeSpan.FromMinutes(30),
         };
 
-    /// <summary>The command that ends what a restore or a proof runs apart, and removes the records of both and of the last check: of a
-    /// cluster whose data is deleted.</summary>
+    /// <summary>The command that ends what a restore or a proof runs apart, and removes the records of both, of the last check, and of the
+    /// scheduled backups: of a cluster whose data is deleted.</summary>
     /// <param name="scope">The cluster.</param>
     public static string Forget(string scope) =>
         $"docker rm -f {ApartServer.OfRestore} {ProofScripts.Containers} >/dev/null 2>&1 || true; "
-        + $"rm -f {RestoreJournal.PathOf(scope)} {ProofRecord.PathOf(scope)} {CheckRecord.PathOf(scope)}";
+        + $"rm -f {RestoreJournal.PathOf(scope)} {ProofRecord.PathOf(scope)} {CheckRecord.PathOf(scope)} "
+        + string.Join(' ', BackupKinds.All.Select(BackupSection.Ended));
 
     /// <summary>The bytes of a member's database and of what is free beside it, in one line; 0 where there is none.</summary>
     public Script Sizes() =>

@@ -57,6 +57,9 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
     /// <summary>What the last scheduled backup of a kind printed, on each member.</summary>
     public static string Log(BackupKind kind) => $"/run/kbr/{Unit(kind)}.log";
 
+    /// <summary>When the last run of a kind ended on a member, in seconds since 1970; a run that was stopped does not count.</summary>
+    public static string Ended(BackupKind kind) => $"/var/lib/kbr/{Unit(kind)}.ended";
+
     /// <summary>The service of the scheduled backups of a kind, without its tool's program file.</summary>
     /// <param name="scope">The cluster.</param>
     /// <param name="kind">The kind.</param>
@@ -65,6 +68,7 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
     {
         var program = $"{PatroniFile.Directory}/{Tool.ProgramName}";
         var inside = $"/usr/bin/docker exec {PostgresTopology.PatroniContainer}";
+        var last = $"$(cat {string.Join(' ', kind.Serving().Select(Ended))} 2>/dev/null | sort -n | tail -n 1)";
         return string.Create(
             CultureInfo.InvariantCulture,
             $"""
@@ -78,8 +82,9 @@ internal sealed class BackupSection(SectionReader section, BlueprintContext cont
 
             [Service]
             Type=oneshot
-            ExecStart=/bin/sh -c 'umask 077; mkdir -p /run/kbr; exec {inside} {Tool.RunProgram(program, kind)} >{Log(kind)} 2>&1'
+            ExecStart=/bin/sh -c 'umask 077; mkdir -p /run/kbr; exec {inside} {Tool.RunProgram(program, kind)} {last} >{Log(kind)} 2>&1'
             ExecStopPost=-/bin/sh -c '{inside} {Tool.EndProgram(program, kind)}; cat {Log(kind)}'
+            ExecStopPost=-/bin/sh -c 'case $EXIT_STATUS in 0|3) umask 077; mkdir -p /var/lib/kbr; date +%%s >{Ended(kind)};; esac'
             Restart=on-failure
             RestartSec=60
             RestartPreventExitStatus=3 TERM

@@ -318,7 +318,19 @@ internal sealed class BackupTests : BlueprintFixture
         Assert.That(timer.Requires.Select(address => address.Name), Is.EqualTo(new[] { "backup-program" }));
         Assert.That(
             timer.Spec.Text("service")!.Reveal(),
-            Does.Contain("exec /usr/bin/docker exec patroni python3 /etc/patroni/kbr-backup.py full >/run/kbr/kbr-backup-full.log 2>&1'\n")
+            Does.Contain(
+                    "exec /usr/bin/docker exec patroni python3 /etc/patroni/kbr-backup.py full $(cat /var/lib/kbr/kbr-backup-full.ended "
+                        + "2>/dev/null | sort -n | tail -n 1) >/run/kbr/kbr-backup-full.log 2>&1'\n"
+                )
+                .And.Contain("in 0|3) umask 077; mkdir -p /var/lib/kbr; date +%%s >/var/lib/kbr/kbr-backup-full.ended;; esac'\n")
+        );
+        // A full backup serves as an incremental one.
+        Assert.That(
+            Find(cluster, $"systemd_timer.kbr-backup-incremental@{Member}").Spec.Text("service")!.Reveal(),
+            Does.Contain(
+                " $(cat /var/lib/kbr/kbr-backup-full.ended /var/lib/kbr/kbr-backup-differential.ended "
+                    + "/var/lib/kbr/kbr-backup-incremental.ended 2>/dev/null | "
+            )
         );
     }
 
@@ -720,7 +732,9 @@ internal sealed class BackupTests : BlueprintFixture
             Find(With(One), $"directory.postgres-data@{Member}").Spec.OptionalString(Attribute),
             Does.StartWith("docker rm -f kbr-restore kbr-proof ")
                 .And.EndWith(
-                    "; rm -f /var/lib/kbr/restore-keybuzz-pg.json /var/log/kbr/proof-keybuzz-pg.json /var/log/kbr/backups-check-keybuzz-pg.json"
+                    "; rm -f /var/lib/kbr/restore-keybuzz-pg.json /var/log/kbr/proof-keybuzz-pg.json "
+                        + "/var/log/kbr/backups-check-keybuzz-pg.json /var/lib/kbr/kbr-backup-full.ended "
+                        + "/var/lib/kbr/kbr-backup-differential.ended /var/lib/kbr/kbr-backup-incremental.ended"
                 )
         );
     }

@@ -42,6 +42,7 @@ internal sealed class ScheduledProgramTests
             """
         );
         File.SetUnixFileMode(tool, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        File.WriteAllText(Path.Combine(_folder, "uptime"), "86400.25 1.00\n");
         Info([]);
     }
 
@@ -99,6 +100,27 @@ internal sealed class ScheduledProgramTests
         Assert.That(Backups(), Is.Empty);
     }
 
+    // It was down when the primary took it, or while it was taken.
+    [TestCase(-7200, 120, 0, "taken on another member\n")]
+    [TestCase(-1800, 120, 3, "given up: no member took it\n", Description = "its last run ended after that backup")]
+    [TestCase(-7200, 86400, 3, "given up: no member took it\n", Description = "it has missed none")]
+    [TestCase(null, 120, 3, "given up: no member took it\n", Description = "it is not known what it has missed")]
+    public void Just_after_a_boot_a_replica_is_content_with_the_backup_that_it_missed(int? ended, int up, int exit, string said)
+    {
+        _isIdle = false;
+        Info([(1, "full", -3600), (2, "full", -3600)]);
+        Assert.That(Run("full", 1, up, ended), Is.EqualTo((exit, said)));
+        Assert.That(Backups(), Is.Empty);
+    }
+
+    [Test]
+    public void The_primary_takes_its_own_also_just_after_a_boot()
+    {
+        (_role, _isIdle) = (200, false);
+        Info([(1, "full", -3600), (2, "full", -3600)]);
+        Assert.That(Run("full", 1, 120, -7200), Is.EqualTo((0, "taken on this member\n")));
+    }
+
     [Test]
     public void A_failure_is_told_with_the_tools_reason()
     {
@@ -128,9 +150,11 @@ internal sealed class ScheduledProgramTests
         run.Dispose();
     }
 
-    private (int Exit, string Output) Run(string kind, int patience = 600)
+    private (int Exit, string Output) Run(string kind, int patience = 600, int up = 86400, int? ended = null)
     {
-        using var run = Start(kind, patience);
+        File.WriteAllText(Path.Combine(_folder, "uptime"), $"{up}.25 1.00\n");
+        string[] last = ended is { } seconds ? [$"{DateTimeOffset.UtcNow.AddSeconds(seconds).ToUnixTimeSeconds()}"] : [];
+        using var run = Start(kind, patience, last);
         var output = run.StandardOutput.ReadToEnd();
         run.WaitForExit();
         return (run.ExitCode, output);
@@ -150,6 +174,7 @@ internal sealed class ScheduledProgramTests
                     _isIdle
                 )
                 .Replace("/tmp/", _folder + "/", StringComparison.Ordinal)
+                .Replace("/proc/uptime", _folder + "/uptime", StringComparison.Ordinal)
         );
         var start = new ProcessStartInfo("python3", [program, kind, .. more]) { RedirectStandardOutput = true };
         start.Environment["PATH"] = _folder + ":" + Environment.GetEnvironmentVariable("PATH");
