@@ -423,7 +423,9 @@ internal sealed partial class StatusJudgement
 
     private StatusItem Extension(PostgresExtension extension)
     {
-        var name = $"extension {extension.Name}";
+        // One extension may be in several databases; in the application's it has its plain name, as its resource has.
+        var place = extension.Database == _topology.ApplicationDatabase.Name ? "" : $" in {extension.Database}";
+        var name = $"extension {extension.Name}{place}";
         if (LeaderHost is not { } leader)
         {
             return new StatusItem(name, StatusVerdict.NotOk, "no primary to query");

@@ -27,6 +27,7 @@ internal sealed class StatusOutlookTests : BlueprintFixture
     private static readonly DateTimeOffset s_now = DateTimeOffset.FromUnixTimeSeconds(1_800_000_000);
 
     private long? _bound;
+    private string _more = "";
 
     private static DiskSpace Space(long free, long freeInodes = 900) =>
         new(100 * GiB, free * GiB, "xfs") { Inodes = 1000, AvailableInodes = freeInodes };
@@ -325,7 +326,8 @@ internal sealed class StatusOutlookTests : BlueprintFixture
     private string Yaml =>
         string.Join('\n', Minimal.Split('\n').Where(line => !line.Contains("db-slave", StringComparison.Ordinal)))
             .Replace("db-master-01", "db-1", StringComparison.Ordinal)
-        + (_bound is { } bound ? $"  health: {{ max_volume_used: {bound} }}\n" : "");
+        + (_bound is { } bound ? $"  health: {{ max_volume_used: {bound} }}\n" : "")
+        + _more;
 
     private static HistoryEntry Entry(TimeSpan ago, string user, HistoryResult result) =>
         new(new string('a', 32), s_now - ago, s_now - ago, "apply", user, "install-01", "1.0", result);
@@ -339,6 +341,18 @@ internal sealed class StatusOutlookTests : BlueprintFixture
         (long Count, TimeSpan Ago)? restarts = null,
         string? kernel = null
     ) => Status(vitals, space, history, refused, restarts, kernel).Items.SingleOrDefault(item => item.Name == name);
+
+    [Test]
+    public void An_extension_in_two_databases_has_a_line_and_a_series_for_each()
+    {
+        _more = "  databases: [{ name: stats }]\n  extensions: [pg_trgm, { name: pg_trgm, database: stats }]\n";
+        var status = Status();
+        Assert.That(
+            status.Items.Select(item => item.Name).Where(name => name.StartsWith("extension", StringComparison.Ordinal)),
+            Is.EqualTo(new[] { "extension pg_trgm", "extension pg_trgm in stats" })
+        );
+        MetricsRules.Check(StatusMetrics.Render("lab", [("pg", PostgresHealth.ReportOf(status))], 0, s_now));
+    }
 
     [Test]
     public void A_fenced_member_counts_among_the_hosts_that_answer()
