@@ -323,9 +323,11 @@ internal sealed partial class StatusJudgement
     {
         var behind = Replicas.Select(member => (member.Name, Lag: ReplayLag(member.Name) ?? member.LagBytes)).ToList();
         var text =
-            $"{string.Join(", ", behind.Select(pair => $"{pair.Name} {(pair.Lag is { } bytes ? $"{bytes} bytes" : "unknown")}"))} "
-            + $"behind (bound {_topology.Health.MaxLag} bytes)";
-        return behind.All(pair => pair.Lag <= _topology.Health.MaxLag) && behind.Count > 0
+            behind.Count == 0
+                ? "no replica"
+                : $"{string.Join(", ", behind.Select(pair => $"{pair.Name} {(pair.Lag is { } bytes ? $"{bytes} bytes" : "unknown")}"))} "
+                    + $"behind (bound {_topology.Health.MaxLag} bytes)";
+        return behind.TrueForAll(pair => pair.Lag <= _topology.Health.MaxLag) && (behind.Count > 0 || _topology.Members.Length < 2)
             ? Item("lag", _topology.Members, text)
             : new StatusItem("lag", StatusVerdict.NotOk, text);
     }

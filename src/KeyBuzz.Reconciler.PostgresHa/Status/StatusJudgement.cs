@@ -473,7 +473,7 @@ internal sealed partial class StatusJudgement
             })
             .ToList();
         var text = said.Count == 0 ? "no replica" : string.Join("; ", said.Select(one => one.Text));
-        return said.Count > 0 && said.All(one => one.Good)
+        return (said.Count > 0 || _topology.Members.Length < 2) && said.TrueForAll(one => one.Good)
             ? Item("vector query on replicas", _topology.Members, text)
             : new StatusItem("vector query on replicas", StatusVerdict.NotOk, text);
     }

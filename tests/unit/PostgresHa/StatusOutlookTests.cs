@@ -354,6 +354,45 @@ internal sealed class StatusOutlookTests : BlueprintFixture
         MetricsRules.Check(StatusMetrics.Render("lab", [("pg", PostgresHealth.ReportOf(status))], 0, s_now));
     }
 
+    [TestCase("lag")]
+    [TestCase("vector query on replicas")]
+    public void A_cluster_of_one_member_passes_without_a_replica(string name)
+    {
+        _more = "  extensions: [vector]\n";
+        Assert.That(Line(name), Is.EqualTo(new StatusItem(name, StatusVerdict.Ok, "no replica") { Topic = Line(name)!.Topic }));
+    }
+
+    [TestCase(true, StatusVerdict.Ok)]
+    [TestCase(false, StatusVerdict.NotOk)]
+    public void A_replica_that_is_fenced_is_not_asked_for_and_one_that_does_not_answer_is(bool isFenced, StatusVerdict verdict)
+    {
+        var yaml = string.Join('\n', Minimal.Split('\n').Where(line => !line.Contains("db-slave-02", StringComparison.Ordinal)))
+            .Replace("db-master-01", "db-1", StringComparison.Ordinal);
+        var cluster = Load(yaml + "  extensions: [vector]\n");
+        var topology = cluster.Model<PostgresTopology>()!;
+        var reads = new StatusReads(topology, Find(cluster, "patroni_config.keybuzz-pg@keybuzz-pg"));
+
+        var status = new StatusJudgement(
+            topology,
+            reads,
+            topology.Members.ToDictionary(host => host.Name, host => ((Snapshot?)Of(host), (string?)null)),
+            []
+        ).Judge();
+
+        foreach (var name in new[] { "lag", "vector query on replicas" })
+        {
+            Assert.That(status.Items.Single(item => item.Name == name).Verdict, Is.EqualTo(verdict), name);
+        }
+
+        Snapshot Of(Host host)
+        {
+            var nothing = ReadList.Probe.Parse([.. reads.For(host)], Nonce, Encoding.UTF8.GetBytes($"\n{Nonce} end 0\n"));
+            return host == topology.Members[0] ? nothing.With(PatroniAnswers.Snapshot(PatroniAnswers.Leader("db-1")))
+                : isFenced ? nothing.With(ProviderBench.Snapshot((FenceMark.Read, new FileContent("{}"u8.ToArray()))))
+                : nothing;
+        }
+    }
+
     [Test]
     public void A_fenced_member_counts_among_the_hosts_that_answer()
     {
