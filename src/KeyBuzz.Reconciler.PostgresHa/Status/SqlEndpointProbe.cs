@@ -37,6 +37,14 @@ public static class SqlEndpointProbe
 
     private const int TimeoutSeconds = 10;
 
+    /// <summary>What applications connect to for a pooled session, as <see cref="EndpointAnswer.Entry"/> has it.</summary>
+    /// <param name="topology">The cluster.</param>
+    public static string PooledEntry(PostgresTopology topology)
+    {
+        ArgumentNullException.ThrowIfNull(topology);
+        return EntryAt(topology, topology.Entry.PooledPort);
+    }
+
     /// <summary>Probes every endpoint from a host; of one that is no proxy there is none.</summary>
     /// <param name="topology">The cluster.</param>
     /// <param name="host">The host.</param>
@@ -132,29 +140,34 @@ public static class SqlEndpointProbe
         Host proxy
     )
     {
-        var (haproxy, pgbouncer) = (topology.Haproxy, topology.PgBouncer);
-        var shared =
-            topology.LoadBalancer is not null ? LoadBalancer
-            : topology.VirtualAddress is not null ? VirtualAddress
-            : null;
-        yield return Own("HAProxy", haproxy.Port, shared is null ? $"port {haproxy.Port} of the proxies" : null);
+        var (haproxy, pgbouncer, entry) = (topology.Haproxy, topology.PgBouncer, topology.Entry);
+        var isShared = Shared(topology) is not null;
+        yield return Own("HAProxy", haproxy.Port, isShared ? null : EntryAt(topology, haproxy.Port));
         yield return Own("PgBouncer", pgbouncer.Port, null);
-        if (shared is null)
+        if (!isShared)
         {
-            yield return Own("HAProxy-pooled", haproxy.PooledPort, $"port {haproxy.PooledPort} of the proxies");
+            yield return Own("HAProxy-pooled", haproxy.PooledPort, EntryAt(topology, haproxy.PooledPort));
             yield break;
         }
 
-        var entry = topology.Entry;
         foreach (var port in new[] { entry.Port, entry.PooledPort })
         {
-            var way = $"{shared}{entry.Addresses[0]}:{port}";
+            var way = EntryAt(topology, port);
             yield return (proxy, way, entry.Addresses[0], port, way);
         }
 
         (Host, string, string, int, string?) Own(string service, int port, string? entry) =>
             (proxy, $"{service} {proxy.Address}:{port}", proxy.Address, port, entry);
     }
+
+    // The kind of the address in front of the proxies; null without one.
+    private static string? Shared(PostgresTopology topology) =>
+        topology.LoadBalancer is not null ? LoadBalancer
+        : topology.VirtualAddress is not null ? VirtualAddress
+        : null;
+
+    private static string EntryAt(PostgresTopology topology, int port) =>
+        Shared(topology) is { } shared ? $"{shared}{topology.Entry.Addresses[0]}:{port}" : $"port {port} of the proxies";
 
     private static async Task<ServerAnswer> AskAsync(PostgresTopology topology, int port, CancellationToken cancellationToken)
     {

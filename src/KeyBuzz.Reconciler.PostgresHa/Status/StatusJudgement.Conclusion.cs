@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 namespace KeyBuzz.Reconciler.PostgresHa.Status;
@@ -40,18 +41,29 @@ internal sealed partial class StatusJudgement
 
         var ways = _endpoints.Where(endpoint => endpoint.Entry is not null).GroupBy(endpoint => endpoint.Entry).ToList();
         var shut = ways.Where(way => !way.Any(IsWritable)).ToList();
+        // HAProxy sends pooled sessions to any PgBouncer.
+        var read = _topology.Proxies.Select(Of).OfType<Snapshot>().ToList();
+        var withoutPool = read.Count > 0 && read.TrueForAll(proxy => IsDown(proxy, StatusReads.PgBouncer));
+        var pooled = SqlEndpointProbe.PooledEntry(_topology);
         return shut.Count == 0 && ways.Count > 0 ? (StatusVerdict.Ok, "")
-            : shut.TrueForAll(way => way.All(endpoint => !endpoint.Measured)) ? (StatusVerdict.Unknown, "no proxy could be asked")
+            : shut.TrueForAll(way => !way.Any(endpoint => endpoint.Measured) && !IsWithoutPool(way.Key))
+                ? (StatusVerdict.Unknown, "no proxy could be asked")
             : (
                 StatusVerdict.NotOk,
                 string.Join(
                     "; ",
                     shut.Select(way =>
-                        $"{way.Key}: "
-                        + $"{way.Where(endpoint => endpoint.Measured).Select(EndpointProblem).OfType<string>().FirstOrDefault() ?? "not measured"}"
-                    )
+                    {
+                        var problems = way.Where(endpoint => endpoint.Measured).Select(EndpointProblem).OfType<string>();
+                        return $"{way.Key}: {problems.FirstOrDefault() ?? Unmeasured(way.Key)}";
+                    })
                 )
             );
+
+        bool IsWithoutPool(string? way) => withoutPool && way == pooled;
+
+        string Unmeasured(string? way) =>
+            IsWithoutPool(way) ? $"pgbouncer runs on none of {read.Count} proxies that were read" : "not measured";
     }
 
     private static bool IsWritable(EndpointAnswer endpoint) => endpoint.Answer is { InRecovery: false, IsReadOnly: false };

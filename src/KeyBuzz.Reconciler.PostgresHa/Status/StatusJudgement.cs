@@ -220,6 +220,13 @@ internal sealed partial class StatusJudgement
         };
     }
 
+    // Known not to run, and not only unknown because Docker Engine does not answer.
+    private static bool IsDown(Snapshot host, string name)
+    {
+        var answer = host.Get(new ContainerRead(name));
+        return answer.Status == 404 || JsonAnswer.Parse(answer.Json)?.At("State")?.Text("Status") is not (null or "running");
+    }
+
     private StatusItem HaproxyValid()
     {
         var wrong = _topology
@@ -482,12 +489,9 @@ internal sealed partial class StatusJudgement
     // member is among the balancer's targets).
     private StatusItem Endpoint(string name, IReadOnlyList<EndpointAnswer> endpoints)
     {
-        var unmeasured = endpoints
-            .Where(endpoint => !endpoint.Measured)
-            .Select(endpoint => $"{endpoint.From}: {endpoint.Trouble}")
-            .ToList();
+        var unmeasured = endpoints.Where(IsUnknown).Select(endpoint => $"{endpoint.From}: {endpoint.Trouble}").ToList();
         var wrong = endpoints
-            .Where(endpoint => endpoint.Measured)
+            .Where(endpoint => !IsUnknown(endpoint))
             .Select(endpoint => EndpointProblem(endpoint) is { } trouble ? $"from {endpoint.From}: {trouble}" : null)
             .OfType<string>()
             .ToList();
@@ -515,7 +519,7 @@ internal sealed partial class StatusJudgement
                 ? new StatusItem(name, StatusVerdict.Unknown, string.Join("; ", unmeasured))
                 {
                     Places = places,
-                    UnknownBy = endpoints.All(endpoint => endpoint.Measured || IsUnread(endpoint.From)) ? HostsItem : null,
+                    UnknownBy = endpoints.All(endpoint => !IsUnknown(endpoint) || IsUnread(endpoint.From)) ? HostsItem : null,
                 }
             : new StatusItem(name, StatusVerdict.Ok, $"reaches {servers}, writable, from {endpoints.Count} of {endpoints.Count} proxies");
     }
@@ -523,6 +527,7 @@ internal sealed partial class StatusJudgement
     private string? EndpointProblem(EndpointAnswer endpoint) =>
         endpoint.Answer switch
         {
+            null when !endpoint.Measured => "not tried, since pgbouncer does not run there",
             null => endpoint.Trouble,
             { InRecovery: true } answer => $"it connects to the replica {NameOf(answer.Server)}",
             { IsReadOnly: true } answer => $"{NameOf(answer.Server)} is read-only for the application: default_transaction_read_only is on",
@@ -530,6 +535,15 @@ internal sealed partial class StatusJudgement
                 $"{NameOf(answer.Server)} sees {answer.Client}, which is not a proxy: is a member a target of the load balancer?",
             _ => null,
         };
+
+    // With tls: required, psql runs in PgBouncer's container, and tries nothing where that is down.
+    private bool IsUnknown(EndpointAnswer endpoint) =>
+        !endpoint.Measured
+        && !(
+            _topology.Tls is { ClientsRequired: true }
+            && _hosts.GetValueOrDefault(endpoint.From).Snapshot is { } proxy
+            && IsDown(proxy, StatusReads.PgBouncer)
+        );
 
     private bool IsUnread(string host) => _hosts.GetValueOrDefault(host).Snapshot is null;
 

@@ -1,7 +1,13 @@
+using System.Text;
+using KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
+using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.PostgresHa.Drill;
 using KeyBuzz.Reconciler.PostgresHa.Status;
+using KeyBuzz.Reconciler.Providers;
+using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Tests.Providers;
 
 namespace KeyBuzz.Reconciler.Tests.PostgresHa;
 
@@ -82,6 +88,7 @@ internal sealed class EntryPointTests : BlueprintFixture
                 )
             )
         );
+        Assert.That(SqlEndpointProbe.PooledEntry(topology), Is.EqualTo("port 6432 of the proxies"));
         var reads = new StatusReads(topology, Find(cluster, "patroni_config.keybuzz-pg@keybuzz-pg"));
         var answers = probed
             .Select(answer =>
@@ -104,6 +111,76 @@ internal sealed class EntryPointTests : BlueprintFixture
 
         Assert.That(conclusion.Writes.ToString(), Is.EqualTo(writes).IgnoreCase);
         Assert.That(conclusion.WritesNote, Is.EqualTo(note));
+    }
+
+    [TestCase("haproxy-02", 200, StatusVerdict.Ok, "", 2)]
+    [TestCase(
+        "haproxy-01 haproxy-02",
+        200,
+        StatusVerdict.NotOk,
+        "load balancer 10.0.0.10:5432: not measured; load balancer 10.0.0.10:6432: pgbouncer runs on none of 2 proxies that were read",
+        2
+    )]
+    [TestCase("haproxy-01 haproxy-02", 0, StatusVerdict.Unknown, "no proxy could be asked", 1, Description = "Docker Engine is silent")]
+    public async Task Where_TLS_is_required_a_stopped_PgBouncer_is_wrong_and_not_unknown(
+        string down,
+        int docker,
+        StatusVerdict writes,
+        string note,
+        int exitCode
+    )
+    {
+        var cluster = Load(With("tls: required"));
+        var topology = cluster.Model<PostgresTopology>()!;
+        var reads = new StatusReads(topology, Find(cluster, "patroni_config.keybuzz-pg@keybuzz-pg"));
+        var probes = topology.Proxies.Select(host => SqlEndpointProbe.ProbeAsync(topology, host, null, CancellationToken.None));
+        var answers = (await Task.WhenAll(probes))
+            .SelectMany(answer => answer)
+            .Select(answer =>
+                IsDown(answer.From)
+                    ? answer with
+                    {
+                        Trouble = "Error response from daemon: container 0a1b is not running",
+                    }
+                    : answer with
+                    {
+                        Measured = true,
+                        Trouble = "",
+                        Answer = new ServerAnswer(false, false, "10.0.0.120", "10.0.0.11"),
+                    }
+            )
+            .ToList();
+
+        var status = new StatusJudgement(
+            topology,
+            reads,
+            topology.Proxies.ToDictionary(host => host.Name, host => ((Snapshot?)Of(host), (string?)null)),
+            answers
+        ).Judge();
+
+        Assert.That((status.Conclusion.Writes, status.Conclusion.WritesNote), Is.EqualTo((writes, note)));
+        var sql = status with { Items = [.. status.Items.Where(item => item.Topic == StatusTopic.SqlEndpoints)] };
+        Assert.That(StatusCommand.ExitCodeOf(PostgresHealth.ReportOf(sql)), Is.EqualTo(exitCode));
+        Assert.That(
+            sql.Items.Single(item => item.Name == "sql through PgBouncer").Measured,
+            Does.EndWith(
+                docker == 0
+                    ? "haproxy-02: Error response from daemon: container 0a1b is not running"
+                    : "from haproxy-02: not tried, since pgbouncer does not run there"
+            )
+        );
+
+        bool IsDown(string host) => down.Contains(host, StringComparison.Ordinal);
+
+        Snapshot Of(Host host)
+        {
+            const string Nonce = "0123456789abcdef0123456789abcdef";
+            var nothing = ReadList.Probe.Parse([.. reads.For(host)], Nonce, Encoding.UTF8.GetBytes($"\n{Nonce} end 0\n"));
+            var state = $$$"""{"State": {"Status": "{{{(IsDown(host.Name) ? "exited" : "running")}}}"}}""";
+            return nothing.With(
+                ProviderBench.Snapshot((new ContainerRead("pgbouncer"), new DockerAnswer(docker, docker == 0 ? "" : state)))
+            );
+        }
     }
 
     [Test]

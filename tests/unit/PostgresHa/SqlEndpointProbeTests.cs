@@ -70,6 +70,10 @@ internal sealed class SqlEndpointProbeTests : BlueprintFixture
                 }
             )
         );
+        Assert.That(
+            answers.Single(answer => answer.Entry == SqlEndpointProbe.PooledEntry(topology)).Way,
+            Is.EqualTo("load balancer 10.0.0.10:6432")
+        );
         Assert.That(reader.Asked, Has.Count.EqualTo(4).And.All.Matches<TlsLoginRead>(read => read!.Login.User == "kb_app"));
     }
 
