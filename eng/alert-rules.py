@@ -82,7 +82,12 @@ def check(name):
 
 
 DRIFT = 'kbr_drift_exit_code{cluster="keybuzz-pg"}'
+DRIFT_RUN = 'kbr_drift_last_run_timestamp_seconds{cluster="keybuzz-pg"}'
 LAST_RUN = 'kbr_status_last_run_timestamp_seconds{cluster="keybuzz-pg"}'
+
+
+def drifted(state):
+    return f'kbr_drift_resources{{cluster="keybuzz-pg",state="{state}"}}'
 
 
 def healthy(minutes):
@@ -146,7 +151,9 @@ def healthy(minutes):
     series[of_host("volume_free_bytes", MEMBERS[1])] = f"{80_000_000_000}x120 {55_000_000_000}x100 {80_000_000_000}x{max(1, minutes - 220)}"
     series |= {check(name): constant(0) for name in CHECKS}
     series[status("last_change_failed")] = constant(0)
-    series[DRIFT] = constant(0)
+    series |= {DRIFT: constant(0), drifted("changed"): constant(0), drifted("deleted"): constant(0)}
+    # It runs every hour.
+    series[DRIFT_RUN] = " ".join(f"{3600 * hour}x59" for hour in range(minutes // 60 + 1))
     return series
 
 
@@ -207,12 +214,32 @@ FAULTS = {
     "KbrUnitRestarts": ({of_host("unit_restarts", "db-1", ',unit="patroni"'): f"0x9 1 2 3x{MINUTES - 12}"}, 14, 1),
     "KbrOutOfMemory": ({of_host("oom_kills"): then(5, 6)}, 11, 1),
     "KbrChangeFailed": ({status("last_change_failed"): then(0, 1)}, 26, 1),
-    "KbrDriftFound": ({DRIFT: then(0, 2)}, 131, 1),
+    # Also while a host cannot be read.
+    "KbrDriftFound": ({DRIFT: then(0, 1), drifted("changed"): then(0, 2), drifted("deleted"): then(0, 1)}, 131, 1),
+    "KbrDriftUnknown": ({DRIFT: then(0, 1)}, 131, 1),
     "KbrCertificateExpires": ({of_host("certificate_end_timestamp_seconds", "db-1", ',service="patroni"'): then(10_000_000, 600)}, 21, 1),
     "KbrArchiveBehind": ({check("archive"): then(0, 1)}, 21, 1),
     "KbrBackupOld": ({check("backup"): then(0, 1)}, 26, 1),
     "KbrProofFailed": ({check("proof"): then(0, 1)}, 26, 1),
 }
+
+
+# Other faults of the same alerts.
+MORE_FAULTS = [
+    # The timer stopped.
+    ("KbrDriftUnknown", {DRIFT_RUN: f"0x{MINUTES}"}, 242, 1),
+    # cluster.yaml cannot be read: the series of the cluster end, and those of no cluster begin.
+    (
+        "KbrDriftUnknown",
+        {
+            series: f"0x{BEGIN - 1} stale"
+            for series in (DRIFT, DRIFT_RUN, drifted("changed"), drifted("deleted"))
+        }
+        | {"kbr_drift_exit_code": f"_x{BEGIN - 1} 1x{MINUTES - BEGIN}"},
+        131,
+        1,
+    ),
+]
 
 
 def quoted(text):
@@ -256,7 +283,7 @@ def main():
         firing = 'count(ALERTS{alertstate="firing"})'
         lines = ["rule_files: [alerts.yml]", "evaluation_interval: 1m", "tests:"]
         lines += test(healthy(MINUTES), [(minute, firing, 0) for minute in range(0, MINUTES, 20)])
-        for name, (fault, minute, count) in FAULTS.items():
+        for name, fault, minute, count in [*((name, *fault) for name, fault in FAULTS.items()), *MORE_FAULTS]:
             own = f'count(ALERTS{{alertname="{name}",alertstate="firing"}})'
             before = [(BEGIN - 1, firing, 0)] if name != "KbrVolumeFillsUp" else []
             lines += test(healthy(MINUTES) | fault, [*before, (minute, own, count)])

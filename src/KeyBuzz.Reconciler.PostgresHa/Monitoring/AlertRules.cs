@@ -307,13 +307,22 @@ public static class AlertRules
                 false,
                 "a part of what kbr changed last failed: kbr history"
             ),
-            // Only where a timer runs kbr drift, too.
+            // Only where a timer runs kbr drift, too. Not by its exit code: that of a host that cannot be read comes before that of drift.
             new(
                 "KbrDriftFound",
-                $"kbr_drift_exit_code{{cluster=\"{topology.Cluster}\"}} == 2",
+                $"sum by (cluster) (kbr_drift_resources{{cluster=\"{topology.Cluster}\",state=~\"changed|deleted\"}}) > 0",
                 "2h",
                 false,
                 $"hosts of {topology.Scope} were changed by hand: kbr drift"
+            ),
+            // A run that cannot read cluster.yaml does not know the cluster's name.
+            new(
+                "KbrDriftUnknown",
+                $"kbr_drift_exit_code{{cluster=~\"{topology.Cluster}|\"}} == 1 "
+                    + $"or time() - kbr_drift_last_run_timestamp_seconds{{cluster=~\"{topology.Cluster}|\"}} > 7200",
+                "2h",
+                false,
+                $"kbr drift could not compare all hosts of {topology.Scope}, or has not run for two hours"
             ),
             // kbr apply has had half of the time in which it renews.
             .. topology.Tls is not { } tls

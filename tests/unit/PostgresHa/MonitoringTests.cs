@@ -72,6 +72,25 @@ internal sealed class MonitoringTests : BlueprintFixture
         );
 
     [Test]
+    public void Drift_is_told_by_the_resources_and_a_run_that_is_incomplete_or_late_has_an_alert_of_its_own()
+    {
+        var rules = AlertRules.Of(Topology(Minimal)).SelectMany(group => group.Rules).ToDictionary(rule => rule.Name);
+        Assert.That(
+            rules["KbrDriftFound"].Expression,
+            Is.EqualTo("sum by (cluster) (kbr_drift_resources{cluster=\"keybuzz-pg\",state=~\"changed|deleted\"}) > 0"),
+            "the exit code of a host that cannot be read comes before that of drift"
+        );
+        Assert.That(
+            rules["KbrDriftUnknown"].Expression,
+            Is.EqualTo(
+                "kbr_drift_exit_code{cluster=~\"keybuzz-pg|\"} == 1 or "
+                    + "time() - kbr_drift_last_run_timestamp_seconds{cluster=~\"keybuzz-pg|\"} > 7200"
+            ),
+            "also where cluster.yaml cannot be read, and not where nobody runs kbr drift"
+        );
+    }
+
+    [Test]
     public void Each_exporter_is_a_container_with_a_unit_that_logs_in_by_a_file_of_its_own()
     {
         Environment["MONITORING_PASS"] = @"canary:mon\itor";
