@@ -83,6 +83,17 @@ internal sealed class NotifyTests
     }
 
     [Test]
+    public void It_posts_when_writes_stop_while_another_line_was_not_ok_before()
+    {
+        Assert.That(Status([], 3, Lag(StatusVerdict.NotOk, "12 MiB behind")), Has.Length.EqualTo(1));
+        Assert.That(
+            Status([], 3, Lag(StatusVerdict.NotOk, "12 MiB behind"), StatusVerdict.NotOk),
+            Has.Length.EqualTo(1).And.One.Contains("Writes: NOT OK")
+        );
+        Assert.That(Status([], 3, Lag(StatusVerdict.NotOk, "13 MiB behind"), StatusVerdict.NotOk), Is.Empty);
+    }
+
+    [Test]
     public void Each_resource_that_was_changed_by_hand_makes_a_message()
     {
         static string Report(params string[] addresses) =>
@@ -211,11 +222,11 @@ internal sealed class NotifyTests
     private void Environment(params (string, string)[] variables) => _environment = variables;
 
     // What the real kbr says of such a status.
-    private string[] Status(string[] unreachable, int serving, StatusItem item)
+    private string[] Status(string[] unreachable, int serving, StatusItem item, StatusVerdict writes = StatusVerdict.Ok)
     {
         string[] causes = item.Verdict == StatusVerdict.Ok ? [] : [$"{item.Name}: {item.Measured}"];
         var conclusion = new StatusConclusion(
-            StatusVerdict.Ok,
+            writes,
             "",
             serving,
             3,
