@@ -5,7 +5,9 @@ using System.Text;
 using KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 using KeyBuzz.Reconciler.Cli.Commands;
 using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.PostgresHa.Status;
+using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Tests.Ssh;
 
 namespace KeyBuzz.Reconciler.Tests.Cli;
@@ -94,14 +96,39 @@ internal sealed class NotifyTests
     }
 
     [Test]
-    public void Each_resource_that_was_changed_by_hand_makes_a_message()
+    public void Each_resource_that_was_changed_by_hand_makes_a_message_with_the_sum_and_the_first_of_them()
     {
-        static string Report(params string[] addresses) =>
-            $"{{\"kind\":\"drift\",\"verdict\":\"drift\",\"resources\":[{string.Join(',', addresses.Select(one =>
-                $"{{\"address\":\"{one}\",\"host\":\"db-1\",\"change\":\"changed\",\"ignored\":false}}"))}]}}\n";
-        Assert.That(Says(2, "1 changed", "drift", report: Report("config_file.a@db-1")), Has.Length.EqualTo(1));
-        Assert.That(Says(2, "1 changed", "drift", report: Report("config_file.a@db-1")), Is.Empty);
-        Assert.That(Says(2, "1 changed", "drift", report: Report("config_file.b@db-1")), Has.Length.EqualTo(1));
+        Assert.That(
+            Drift([Found("a")]),
+            Is.EqualTo(new[] { """{"text": "kbr drift: 1 changed, 0 deleted; 7 compared: config_file.a@db-1"}""" })
+        );
+        Assert.That(Drift([Found("a")]), Is.Empty);
+        Assert.That(Drift([Found("b")]), Has.Length.EqualTo(1));
+        Assert.That(
+            Drift([Found("a", ignored: "ticket 7"), Found("b"), Found("c", deleted: true), Found("d", "db-2"), Found("e", "db-2")]),
+            Is.EqualTo(
+                new[]
+                {
+                    "{\"text\": \"kbr drift: 3 changed, 1 deleted, 1 ignored; 7 compared: "
+                        + "config_file.b@db-1, config_file.c@db-1, config_file.d@db-2\"}",
+                }
+            )
+        );
+        Assert.That(Drift([]), Is.EqualTo(new[] { """{"text": "kbr drift: 0 changed, 0 deleted; 7 compared"}""" }));
+    }
+
+    [Test]
+    public void A_comparison_that_is_incomplete_is_told_by_its_error()
+    {
+        Assert.That(
+            Drift([Found("a")], Diagnostic.Warning("no resource matches 'x'"), Diagnostic.Error("db-2: no route", remedy: "ping db-2")),
+            Is.EqualTo(new[] { """{"text": "kbr drift: Error: db-2: no route; 1 changed, 0 deleted; 7 compared: config_file.a@db-1"}""" })
+        );
+        Assert.That(
+            Drift(DriftReport.Failed("cluster.yaml", [Diagnostic.Error("cluster.yaml has no 'cluster'")], DateTimeOffset.UnixEpoch)),
+            Is.EqualTo(new[] { """{"text": "kbr drift: Error: cluster.yaml has no 'cluster'; 0 changed, 0 deleted; 0 compared"}""" })
+        );
+        Assert.That(Says(1, "Error: kbr has no option --wrong\n", "drift"), Has.Length.EqualTo(1).And.One.Contains("no option --wrong\"}"));
     }
 
     [Test]
@@ -243,6 +270,38 @@ internal sealed class NotifyTests
             string.Join('\n', StatusView.Lines("pg", report, "kbr plan").Select(line => line.Text)),
             report: document
         );
+    }
+
+    private static DriftReport.Finding Found(string name, string host = "db-1", bool deleted = false, string? ignored = null) =>
+        new(
+            new Address("config_file", name, host),
+            deleted,
+            ignored,
+            null,
+            null,
+            [new DriftReport.Detail("mode", "0600", "0644", [], null)]
+        );
+
+    private string[] Drift(DriftReport.Finding[] found, params Diagnostic[] diagnostics) =>
+        Drift(
+            new DriftReport(
+                "lab",
+                "cluster.yaml",
+                DateTimeOffset.UnixEpoch,
+                [.. found],
+                [.. Enumerable.Range(0, 7).Select(at => new Address("config_file", $"compared-{at}", "db-1"))],
+                [],
+                [],
+                [.. diagnostics]
+            )
+        );
+
+    // What the real kbr says of such a report.
+    private string[] Drift(DriftReport report)
+    {
+        var document = DriftView.Document(report);
+        Assert.That(JsonSchemas.Problems(document), Is.Empty);
+        return Says(report.ExitCode, DriftView.Text(report), "drift", report: document + "\n");
     }
 
     // The messages that arrived meanwhile. Without a report, kbr could not write one.
