@@ -175,6 +175,9 @@ public sealed class AddressPattern
     /// <summary>Takes a glob such as <c>*@db-1</c> or <c>directory.*</c>.</summary>
     public AddressPattern(string glob) => _glob = glob.Contains('@', StringComparison.Ordinal) ? glob : glob + "@*";
 
+    /// <summary>Whether it says which hosts are meant; otherwise every host is.</summary>
+    public bool NamesHosts => !_glob.EndsWith("@*", StringComparison.Ordinal);
+
     /// <summary>Whether the address is meant.</summary>
     public bool Matches(Address address) =>
         System.IO.Enumeration.FileSystemName.MatchesSimpleExpression(_glob, address.ToString(), ignoreCase: false);

@@ -70,11 +70,7 @@ internal static class CheckCommand
         command.SetAction(parsed => context.RunAsync(parsed, async (terminal, stop, _) =>
             {
                 var cluster = context.Load(parsed, terminal, secretsOptional: true);
-                var targets = CommonOptions.Patterns(parsed.Read(context.Options.Target));
-                ImmutableArray<Host> hosts =
-                [
-                    .. cluster.Hosts.Where(host => targets.IsEmpty || targets.Any(target => target.MatchesHost(host.Name))),
-                ];
+                var hosts = TargetedHosts.Of(cluster, CommonOptions.Patterns(parsed.Read(context.Options.Target)));
                 if (parsed.Read(ports))
                 {
                     var networks = ((string Name, Option<string[]> Option)[])[(FirewallRules.Operator, operators), ("clients", clients)];

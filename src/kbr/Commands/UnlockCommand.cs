@@ -30,8 +30,8 @@ internal static class UnlockCommand
             {
                 var json = parsed.Read(context.Options.Json);
                 var approved = parsed.Read(approve);
-                var targets = CommonOptions.Patterns(parsed.Read(context.Options.Target));
                 var cluster = context.Load(parsed, terminal, secretsOptional: true);
+                var targeted = TargetedHosts.Of(cluster, CommonOptions.Patterns(parsed.Read(context.Options.Target)));
                 await using var fleet = context.OpenFleet(parsed, cluster);
                 var ended = parsed.Read(end) ?? [];
                 if (ended.FirstOrDefault(name => cluster.Hosts.All(host => host.Name != name)) is { } unknown)
@@ -39,14 +39,7 @@ internal static class UnlockCommand
                     throw new DiagnosticException(Diagnostic.Error($"{cluster.File} has no host '{unknown}'"));
                 }
 
-                ImmutableArray<Host> hosts =
-                [
-                    .. cluster.Hosts.Where(host =>
-                        ended.Length > 0
-                            ? ended.Contains(host.Name)
-                            : targets.IsEmpty || targets.Any(target => target.MatchesHost(host.Name))
-                    ),
-                ];
+                var hosts = ended.Length > 0 ? cluster.Hosts.Where(host => ended.Contains(host.Name)) : targeted;
                 var locks = await ReadAsync(fleet, hosts, stop).ConfigureAwait(false);
                 if (locks.Any(one => one.State?.ProcessIds.Count > 0) && ended.Length > 0)
                 {

@@ -72,6 +72,21 @@ public sealed class GraphAndCheckTests : LocalCluster
     }
 
     [Test]
+    public void A_target_that_matches_no_host_is_an_error_with_its_name()
+    {
+        Preconditions("disk: { level: error, path: /, free: 1MiB }");
+        Assert.That(Done("check", "--target", "*@db-1"), Does.StartWith("db-1\n"));
+        const string Remedy = "\n  → write *@HOST, or *@GROUP for the members of a group\n";
+        Assert.That(Refused("check", "--target", "*@db-9"), Is.EqualTo("Error: no host matches '*@db-9'" + Remedy));
+        Assert.That(
+            Refused("check", "--target", "db-1"),
+            Is.EqualTo("Error: no host matches 'db-1@*'" + Remedy),
+            "a resource of that name, on any host"
+        );
+        Assert.That(Refused("check", "--ports", "--target", "*@db-9"), Does.StartWith("Error: no host matches '*@db-9'\n"));
+    }
+
+    [Test]
     public void A_missing_command_of_a_host_is_named_with_its_package()
     {
         WriteCluster();

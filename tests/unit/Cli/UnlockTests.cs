@@ -122,6 +122,8 @@ public sealed class UnlockTests : LocalCluster
     public void A_host_that_is_not_there_is_named()
     {
         Assert.That(Refused("unlock", "--end", "db-9"), Does.StartWith("Error: cluster.yaml has no host 'db-9'\n"));
+        Assert.That(Refused("unlock", "--target", "*@db-9"), Does.StartWith("Error: no host matches '*@db-9'\n"));
+        Assert.That(Done("unlock", "--target", "*@db-1"), Does.StartWith("db-1: free"));
         WriteCluster(port: Ssh.SshServer.FreePort());
         var (exit, output, _) = Kbr("unlock");
         Assert.That((exit, output), Is.EqualTo((1, output)));
