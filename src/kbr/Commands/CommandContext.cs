@@ -63,7 +63,8 @@ internal class CommandContext(
             Console.Error,
             color,
             screen ? () => (Console.WindowWidth, Console.WindowHeight) : null,
-            colorErrors: color && !Console.IsErrorRedirected
+            colorErrors: color && !Console.IsErrorRedirected,
+            hasNoReader: Console.IsOutputRedirected ? OutputPipe.HasNoReader : null
         );
     }
 

@@ -6,8 +6,8 @@ using KeyBuzz.Reconciler.Hosts;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
-/// <summary><c>kbr status --watch</c>: measures again and again until it is interrupted. On a screen it draws the status in place;
-/// elsewhere it writes the status when a verdict or a cause changes, and as JSON every time.</summary>
+/// <summary><c>kbr status --watch</c>: measures again and again until it is interrupted, or nobody reads it any more. On a screen it
+/// draws the status in place; elsewhere it writes the status when a verdict or a cause changes, and as JSON every time.</summary>
 /// <param name="context">The context of the command.</param>
 /// <param name="parsed">The command line.</param>
 /// <param name="terminal">Where.</param>
@@ -31,7 +31,7 @@ internal sealed class StatusWatch(SessionContext context, ParseResult parsed, Te
         {
             await Poll.UntilAsync(
                     LookAsync,
-                    _ => false,
+                    _ => terminal.HasNoReader,
                     new PollPace(interval, TimeSpan.MaxValue),
                     context.Time,
                     stop,
@@ -55,6 +55,11 @@ internal sealed class StatusWatch(SessionContext context, ParseResult parsed, Te
         if (terminal.IsScreen && !json)
         {
             ShowAll(_last);
+        }
+
+        if (terminal.HasNoReader)
+        {
+            return ExitCode.Done;
         }
 
         return _last.Select(one => StatusCommand.ExitCodeOf(one.Report)).Aggregate(ExitCode.Done, ExitCode.Worse);

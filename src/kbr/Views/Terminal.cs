@@ -11,12 +11,14 @@ namespace KeyBuzz.Reconciler.Cli.Views;
 /// <param name="screen">The size of the screen in columns and rows, asked at each drawing; null when the output is no screen, such as a
 /// file or a pipe.</param>
 /// <param name="colorErrors">Whether diagnostics are coloured; as the lines by default.</param>
+/// <param name="hasNoReader">Whether nobody reads the output any more; null where that cannot be.</param>
 public sealed class Terminal(
     TextWriter output,
     TextWriter error,
     bool color,
     Func<(int Width, int Height)>? screen = null,
-    bool? colorErrors = null
+    bool? colorErrors = null,
+    Func<bool>? hasNoReader = null
 )
 {
     private const int NarrowestColumn = 30;
@@ -51,6 +53,9 @@ public sealed class Terminal(
 
     /// <summary>Why output could not be written; null while all could.</summary>
     public string? OutputTrouble { get; private set; }
+
+    /// <summary>Whether nobody reads the output any more, such as after <c>| head</c>.</summary>
+    public bool HasNoReader => hasNoReader?.Invoke() == true;
 
     /// <summary>Whether a question waits for its answer: nothing runs then.</summary>
     public bool IsAsking { get; set; }

@@ -142,6 +142,25 @@ public sealed class LogsTests : LocalCluster
     }
 
     [Test]
+    public void Following_ends_when_nobody_reads_any_more()
+    {
+        Docker($"echo $$ >'{Folder}/pid'; echo '2026-11-28T17:00:01Z now'; exec sleep 1000");
+        using var process = Process.Start(
+            new ProcessStartInfo("bash", ["-c", $"{KbrProgram.Path} logs patroni@db-1 -f | head -n 1; echo ${{PIPESTATUS[0]}}"])
+            {
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+                WorkingDirectory = Folder,
+            }
+        )!;
+        var said = process.StandardOutput.ReadToEndAsync();
+        Assert.That(process.WaitForExit(TimeSpan.FromSeconds(60)), Is.True);
+        Assert.That((said.Result, process.StandardError.ReadToEnd()), Is.EqualTo(("now\n0\n", "")));
+        var pid = File.ReadAllText($"{Folder}/pid").Trim();
+        Wait.Until(() => !Directory.Exists($"/proc/{pid}"), "the end of docker logs on the host");
+    }
+
+    [Test]
     public void What_cannot_be_read_and_what_is_not_there_are_said()
     {
         Docker("echo 'Error response from daemon: No such container: patroni' >&2; exit 1");

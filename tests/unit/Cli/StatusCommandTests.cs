@@ -120,6 +120,15 @@ public sealed partial class StatusCommandTests : LocalCluster
     }
 
     [Test]
+    public void Watching_ends_when_nobody_reads_any_more()
+    {
+        using var process = Start("bash", "-c", $"{KbrProgram.Path} status --watch 1 | head -n 1; echo ${{PIPESTATUS[0]}}");
+        var said = process.StandardOutput.ReadToEndAsync();
+        Assert.That(process.WaitForExit(TimeSpan.FromSeconds(60)), Is.True);
+        Assert.That(said.Result, Does.Match(@"^[0-9]{2}:[0-9]{2}:[0-9]{2} UTC\n0\n$"), process.StandardError.ReadToEnd());
+    }
+
+    [Test]
     public void Watching_on_a_terminal_redraws_in_place_and_leaves_the_last_status()
     {
         using var process = Start("script", "-qec", $"exec {KbrProgram.Path} status --watch 1 --no-color", "/dev/null");

@@ -19,6 +19,9 @@ internal static partial class LogsCommand
 {
     private const int Preset = 100;
 
+    // How often it is asked whether somebody reads what is followed.
+    private static readonly TimeSpan s_look = TimeSpan.FromSeconds(1);
+
     // Of what is not yet printed, or not yet merged.
     private const long MostWaiting = 64 * 1024 * 1024;
 
@@ -81,6 +84,7 @@ internal static partial class LogsCommand
                 terminal.IsAsking = true;
                 // Nobody reads any more where the output is gone.
                 using var end = CancellationTokenSource.CreateLinkedTokenSource(stop);
+                await using var reader = follows ? context.Time.CreateTimer(_ => EndWithoutReader(), null, s_look, s_look) : null;
                 var errors = await RunAsync(fleet, hosts, log, Print, end.Token).ConfigureAwait(false);
                 if (!follows)
                 {
@@ -90,6 +94,14 @@ internal static partial class LogsCommand
 
                 CommandContext.Show(terminal, errors, json && !errors.IsEmpty);
                 return errors.IsEmpty ? ExitCode.Done : ExitCode.Error;
+
+                void EndWithoutReader()
+                {
+                    if (terminal.HasNoReader)
+                    {
+                        end.Cancel();
+                    }
+                }
 
                 void Print(LogLine line)
                 {
