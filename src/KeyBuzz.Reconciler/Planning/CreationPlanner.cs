@@ -12,13 +12,14 @@ namespace KeyBuzz.Reconciler.Planning;
 internal sealed class CreationPlanner(ProviderRegistry providers, ResourceIdentity identity, RecordFactory records)
 {
     /// <summary>A resource that was not found.</summary>
+    /// <param name="context">What the plan is made from.</param>
     /// <param name="desired">The resource.</param>
     /// <param name="absent">What was found instead.</param>
-    /// <param name="options">What the operator asked for.</param>
-    public ResourceDecision Decide(in DesiredResource desired, Observation.Absent absent, PlanOptions options) =>
+    public ResourceDecision Decide(PlanContext context, in DesiredResource desired, Observation.Absent absent) =>
         desired is { IsApplied: true, Record: { } record } && identity.IsElsewhere(record, desired.Resource)
-            ? Move(desired, record, absent.Note)
-        : desired.Record is null && !absent.Foreign.IsEmpty && !options.Adopts(desired.Address) ? ForeignService(desired.Resource, absent)
+            ? Move(context, desired, record, absent.Note)
+        : desired.Record is null && !absent.Foreign.IsEmpty && !context.Input.Options.Adopts(desired.Address)
+            ? ForeignService(desired.Resource, absent)
         : ResourceDecision.Of(Create(desired, absent.Note, absent.Foreign));
 
     /// <summary>A resource below a volume whose device is blank: the disk was lost, and what was on it is made again.</summary>
@@ -61,8 +62,9 @@ internal sealed class CreationPlanner(ProviderRegistry providers, ResourceIdenti
         };
     }
 
-    // Another path or name is another object on the host: the former one is not left behind, unless it holds data.
-    private ResourceDecision Move(in DesiredResource desired, ResourceRecord record, string? note)
+    // Another path or name is another object on the host: the former one is not left behind, unless it holds data, or another resource
+    // stands for it now.
+    private ResourceDecision Move(PlanContext context, in DesiredResource desired, ResourceRecord record, string? note)
     {
         if (desired.Resource.PreventDestroy)
         {
@@ -71,13 +73,23 @@ internal sealed class CreationPlanner(ProviderRegistry providers, ResourceIdenti
 
         var provider = providers.Get(record.Address.Type);
         var former = ResourceIdentity.Former(record);
-        var stays = !record.Created || (provider.HoldsData(former) && provider is not IReleasesOnDestroy) || !identity.HasPlace(former);
+        var replacement = identity.ReplacementOf(former, desired.Address, context.DesiredObjects.Value);
+        var stays =
+            replacement is not null
+            || !record.Created
+            || (provider.HoldsData(former) && provider is not IReleasesOnDestroy)
+            || !identity.HasPlace(former);
         var created = Create(
             desired with
             {
                 Record = null,
             },
-            PlanNote.Join(stays ? "the previous one stays in place" : "the previous one is removed first", note)
+            PlanNote.Join(
+                replacement is not null ? $"the previous one stays in place, replaced by {replacement}"
+                    : stays ? "the previous one stays in place"
+                    : "the previous one is removed first",
+                note
+            )
         );
         return ResourceDecision.Of(
             created with

@@ -207,7 +207,7 @@ public sealed class Planner
                 var joining = context.Members.Joining(address.Host, decided.Changes);
                 return _updates.Decide(desired, present, input, joining);
             case Observation.Absent absent:
-                return _creations.Decide(desired, absent, input.Options);
+                return _creations.Decide(context, desired, absent);
             case Observation.Unknown unknown:
                 return Deferral.OfUnknown(node, provider is IGroupResourceProvider, group, decided.Changes) is { } deferral
                     ? _creations.Later(desired, deferral)

@@ -43,7 +43,7 @@ internal sealed class RemovalPlanner(ProviderRegistry providers, Fingerprint fin
             return DestroyProtection.Refusal(input.Graph.Find(address)?.Resource ?? resource, "deleted");
         }
 
-        if (!input.Options.Destroy && identity.ReplacementOf(resource, context.DesiredObjects.Value) is { } replacement)
+        if (!input.Options.Destroy && identity.ReplacementOf(resource, address, context.DesiredObjects.Value) is { } replacement)
         {
             return ResourceDecision.Of(
                 new PlannedChange(address, ResourceAction.Forget, cause, resource, [], []) { Note = $"replaced by {replacement}" }

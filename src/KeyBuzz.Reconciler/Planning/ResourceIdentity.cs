@@ -4,11 +4,10 @@ using KeyBuzz.Reconciler.Resources;
 
 namespace KeyBuzz.Reconciler.Planning;
 
-/// <summary>An object on a host, such as a path or a unit.</summary>
-/// <param name="Type">The type of the resource that stands for it.</param>
+/// <summary>An object on a host, such as a path or a unit. It is the same object for resources of all types.</summary>
 /// <param name="Host">The host, or the group.</param>
-/// <param name="Name">Its path, or its name there.</param>
-internal readonly record struct HostObject(string Type, string Host, string Name);
+/// <param name="Name">Its path; or what it is and its name there, such as <c>unit:app.service</c>.</param>
+internal readonly record struct HostObject(string Host, string Name);
 
 /// <summary>Tells which object on a host a resource stands for, by its names and paths there. A record under the same address with another
 /// path or name stands for another object.</summary>
@@ -48,12 +47,13 @@ internal sealed class ResourceIdentity(ProviderRegistry providers)
             .Order.SelectMany(address => ObjectsOf(desired.Find(address)!.Resource).Select(one => (address, one)))
             .ToLookup(pair => pair.one, pair => pair.address);
 
-    /// <summary>The desired resource that stands for the same object under another name: removing the object would take it from that one.
-    /// Null for none.</summary>
+    /// <summary>The desired resource that stands for the same object under another name or type: removing the object would take it from
+    /// that one. Null for none.</summary>
     /// <param name="removed">The resource that is removed.</param>
+    /// <param name="owner">The address of the resource that it is removed for: another one is asked for.</param>
     /// <param name="desired">The desired resources by their objects.</param>
-    public Address? ReplacementOf(Resource removed, ILookup<HostObject, Address> desired) =>
-        ObjectsOf(removed).SelectMany(one => desired[one]).Where(address => address != removed.Address).Cast<Address?>().FirstOrDefault();
+    public Address? ReplacementOf(Resource removed, Address owner, ILookup<HostObject, Address> desired) =>
+        ObjectsOf(removed).SelectMany(one => desired[one]).Where(address => address != owner).Cast<Address?>().FirstOrDefault();
 
     // By its name and not by its paths: a unit that gets content of its own gets a file, and is the same unit.
     private bool IsAnotherObject(ResourceRecord record, Resource desired) =>
@@ -62,7 +62,7 @@ internal sealed class ResourceIdentity(ProviderRegistry providers)
     private IEnumerable<HostObject> ObjectsOf(Resource resource)
     {
         var links = LinksOf(resource);
-        return links.Provides.Concat(links.ManagedPaths).Select(name => new HostObject(resource.Address.Type, resource.Address.Host, name));
+        return links.Provides.Concat(links.ManagedPaths).Select(name => new HostObject(resource.Address.Host, name));
     }
 
     private ResourceLinks LinksOf(Resource resource) => providers.Get(resource.Address.Type).Links(resource);

@@ -180,6 +180,38 @@ public sealed class MovedTests : LocalCluster
         );
     }
 
+    [Test]
+    public void A_file_that_moves_leaves_its_former_path_to_the_resource_that_names_it_now()
+    {
+        Done("apply", "--auto-approve");
+        var before = File.ReadAllText(ConfigFile);
+        Move("new.conf");
+        File.AppendAllText(
+            Path.Combine(Folder, "cluster.yaml"),
+            $"""
+              - type: config_file
+                name: legacy
+                host: db-1
+                path: {ConfigFile}
+                mode: "0600"
+                content: |
+                  workers = 4
+                  password = ${"{secret.APP_PASS}"}
+
+            """
+        );
+        Assert.That(
+            Done("plan"),
+            Does.Contain("+ config_file.app@db-1")
+                .And.Contain("the previous one stays in place, replaced by config_file.legacy@db-1")
+                .And.Contain("= config_file.legacy@db-1  exists as declared")
+        );
+
+        Done("apply", "--auto-approve");
+        Assert.That((File.ReadAllText(ConfigFile), File.ReadAllText($"{Folder}/host/new.conf")), Is.EqualTo((before, before)));
+        Assert.That(Done("plan"), Is.EqualTo("No changes. The hosts match cluster.yaml.\n"));
+    }
+
     private void WriteMoved(string moved, string spare, string app, string mode = "0600")
     {
         WriteCluster(spare: spare, top: moved, mode: mode);

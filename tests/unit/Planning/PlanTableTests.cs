@@ -417,6 +417,37 @@ public sealed class PlanTableTests
     }
 
     [TestCase("entry")]
+    [TestCase("thing")]
+    public void A_resource_that_moves_leaves_its_former_object_to_the_resource_that_names_it_now(string type)
+    {
+        Resource At(Address address, string place) =>
+            new(address, new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("place", place)));
+        var (moved, heir) = (new Address("entry", "one", "host-1"), new Address(type, "two", "host-1"));
+        var record = new ResourceRecord(moved, true, false, SortedMap<string>.Empty, At(moved, "/old").Spec, [], false);
+
+        PlannedChange Planned(params Resource[] desired) =>
+            Run(
+                desired,
+                [record],
+                new() { [moved] = new Observation.Absent(), [heir] = new Observation.Present(Comparable.None) },
+                new PlanOptions()
+            )
+                .Changes.Single(change => change.Address == moved);
+
+        var kept = Planned(At(moved, "/new"), At(heir, "/old"));
+        Assert.That((kept.Action, kept.Former, kept.Place), Is.EqualTo((ResourceAction.Create, (Resource?)null, (string?)null)));
+        Assert.That(kept.Note, Is.EqualTo($"the previous one stays in place, replaced by {heir}"));
+        Assert.That(
+            Planned(At(moved, "/new"), At(heir with { Host = "host-2" }, "/old")).Action,
+            Is.EqualTo(ResourceAction.Replace),
+            "on another host it is another object"
+        );
+
+        var removed = Planned(At(heir, "/old"));
+        Assert.That((removed.Action, removed.Note), Is.EqualTo((ResourceAction.Forget, $"replaced by {heir}")));
+    }
+
+    [TestCase("entry")]
     [TestCase("data")]
     public void An_object_at_a_new_path_is_not_taken_for_the_one_applied_at_the_old_path(string type)
     {
