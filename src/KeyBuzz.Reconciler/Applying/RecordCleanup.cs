@@ -9,11 +9,12 @@ namespace KeyBuzz.Reconciler.Applying;
 /// <summary>Removes records that nothing reads any more, after an apply.</summary>
 /// <param name="cluster">The configuration.</param>
 /// <param name="writers">The writers of the locked hosts.</param>
-internal sealed class RecordCleanup(Cluster cluster, IReadOnlyDictionary<string, IHostWriter> writers)
+public sealed class RecordCleanup(Cluster cluster, IReadOnlyDictionary<string, IHostWriter> writers)
 {
-    /// <summary>A former member keeps no copy of the group's records: it would become stale. Throws <see cref="HostException"/>.</summary>
+    /// <summary>A former member keeps no copy of the group's records: it would become stale.</summary>
     public async Task RemoveFromFormerMembersAsync(ApplyResult result, CancellationToken cancellationToken)
     {
+        ArgumentNullException.ThrowIfNull(result);
         foreach (
             var (group, host) in result
                 .Done.Where(change =>
@@ -25,23 +26,29 @@ internal sealed class RecordCleanup(Cluster cluster, IReadOnlyDictionary<string,
                 .Where(pair => !cluster.HostsOf(pair.Item1).Contains(pair.Host) && writers.ContainsKey(pair.Host))
         )
         {
-            await writers[host].RunAsync(RecordScript.RemoveOfGroup(group, cluster.Name), cancellationToken).ConfigureAwait(false);
+            await RunAsync(host, RecordScript.RemoveOfGroup(group, cluster.Name), cancellationToken).ConfigureAwait(false);
         }
     }
 
     /// <summary>Obsolete records are read as nothing, so a host that was lost meanwhile keeps them until the next apply.</summary>
     public async Task RemoveObsoleteAsync(Survey survey, CancellationToken cancellationToken)
     {
+        ArgumentNullException.ThrowIfNull(survey);
         foreach (var (host, paths) in survey.ObsoleteRecords.Where(pair => writers.ContainsKey(pair.Key)))
         {
-            try
-            {
-                await writers[host].RunAsync(RecordScript.RemoveFiles(paths, cluster.Name), cancellationToken).ConfigureAwait(false);
-            }
-            catch (Exception exception) when (exception is HostException or OperationCanceledException)
-            {
-                // The next one removes them.
-            }
+            await RunAsync(host, RecordScript.RemoveFiles(paths, cluster.Name), cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async Task RunAsync(string host, Script script, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await writers[host].RunAsync(script, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (exception is HostException or OperationCanceledException)
+        {
+            // What the apply did is done. These records do not count, and the next apply of this host removes them.
         }
     }
 }

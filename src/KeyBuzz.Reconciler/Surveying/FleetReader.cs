@@ -128,7 +128,7 @@ public class FleetReader : IAsyncDisposable
 
         // What else is to be read is known once the records are: those of a group are kept on every member, and the newest copy counts on
         // all of them.
-        var known = KnownRecords.Of([.. parts], _providers);
+        var known = KnownRecords.Of([.. parts], _cluster, _providers);
         var more = recorded(known).ToList();
         var policies = _cluster.Policies.Select(policy => recordedPolicy(policy, known.Newest.Values)).ToList();
         var complete = new ConcurrentBag<HostPart>();
@@ -141,7 +141,7 @@ public class FleetReader : IAsyncDisposable
 
         // Only a host that was asked for more can have lost its records by failing.
         var asked = more.Count > 0 || policies.Count > 0;
-        return _join.Join([.. complete], more, policies, asked ? KnownRecords.Of([.. complete], _providers) : known);
+        return _join.Join([.. complete], more, policies, asked ? KnownRecords.Of([.. complete], _cluster, _providers) : known);
     }
 
     /// <summary>Connects to every host that is not connected yet and asks each its own reads, one script per host; answers what each said,

@@ -29,7 +29,8 @@ public sealed record Survey(
     /// <summary>Hosts that could not be read at all.</summary>
     public ImmutableHashSet<string> Unreachable { get; init; } = [];
 
-    /// <summary>Files of records that say nothing any more, by host; the next apply removes them.</summary>
+    /// <summary>Files of records that say nothing any more, by host, with the copies of a group's records that a former member still has;
+    /// the next apply that locks the host removes them.</summary>
     public IReadOnlyDictionary<string, ImmutableArray<string>> ObsoleteRecords { get; init; } =
         new Dictionary<string, ImmutableArray<string>>();
 

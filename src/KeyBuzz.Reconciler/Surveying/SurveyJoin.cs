@@ -87,12 +87,16 @@ internal sealed class SurveyJoin(Cluster cluster, ProviderRegistry providers)
             Unreachable = unreachable,
             RecordsRead = [.. parts.Where(part => part.Snapshot is not null && part.RecordsAreWhole).Select(part => part.Host.Name)],
             ObsoleteRecords = parts
-                .Where(part => !part.Obsolete.IsEmpty)
-                .ToDictionary(part => part.Host.Name, part => part.Obsolete, StringComparer.Ordinal),
+                .Select(part => (part.Host.Name, Paths: (ImmutableArray<string>)[.. part.Obsolete, .. StaleFiles(part)]))
+                .Where(obsolete => !obsolete.Paths.IsEmpty)
+                .ToDictionary(obsolete => obsolete.Name, obsolete => obsolete.Paths, StringComparer.Ordinal),
             RecordedGroups = records.Groups,
             Observe = Observe,
             ObserveGroup = ObserveGroup,
         };
+
+        IEnumerable<string> StaleFiles(HostPart part) =>
+            records.Stale[part.Host.Name].Select(address => RecordScript.PathOf(address, cluster.Name));
 
         // The last one counts: a resource that was read as it was applied, over one that was read as it is configured.
         Observation? Observe(Resource resource) => Understood(Judge, resource);

@@ -87,6 +87,47 @@ public sealed class SurveyTests
         Assert.That(one.HostErrors.Concat(other.HostErrors), Is.Empty, "a group's records lie on every member");
     }
 
+    [TestCase(false, "inhabitant.app@pg 2")]
+    [TestCase(true, "thing.runs@c 0", "inhabitant.app@pg 7", "inhabitant.gone@pg 9")]
+    public async Task A_groups_records_on_a_host_that_left_it_do_not_count_and_are_obsolete(bool isLeaving, params string[] counted)
+    {
+        var gone = Record(s_inhabitant with { Name = "gone" }, serial: 9);
+        var runs = Record(new Address("thing", "runs", "c")) with { Group = "pg" };
+        ResourceRecord[] stale = [gone, Record(s_inhabitant, serial: 7)];
+        await using var fleet = Fleet(
+            new()
+            {
+                ["a"] = [Record(s_inhabitant, serial: 2)],
+                ["b"] = [Record(s_inhabitant, serial: 1)],
+                ["c"] = [.. stale, .. isLeaving ? [runs] : (ResourceRecord[])[]],
+            },
+            new HostGroup("pg", ["a", "b"])
+        );
+
+        var survey = await fleet.SurveyAsync(Hosts("a", "b", "c"), checkPreconditions: false, CancellationToken.None);
+
+        Assert.That(
+            survey.Records.Values.OrderBy(record => record.Address).Select(record => $"{record.Address} {record.Serial}"),
+            Is.EqualTo(counted)
+        );
+        Assert.That(survey.HostErrors, Is.Empty);
+        Assert.That(
+            survey.ObsoleteRecords.SelectMany(pair => pair.Value.Select(path => (pair.Key, path))),
+            isLeaving ? Is.Empty : Is.EquivalentTo(stale.Select(record => ("c", RecordScript.PathOf(record.Address, "lab"))))
+        );
+    }
+
+    [Test]
+    public async Task A_groups_records_count_wherever_they_are_while_no_member_has_any()
+    {
+        await using var fleet = Fleet(new() { ["a"] = [], ["c"] = [Record(s_inhabitant, serial: 7)] }, new HostGroup("pg", ["a"]));
+
+        var survey = await fleet.SurveyAsync(Hosts("a", "c"), checkPreconditions: false, CancellationToken.None);
+
+        Assert.That(survey.Records.Keys, Is.EqualTo(new[] { s_inhabitant }), "every member is new");
+        Assert.That(survey.ObsoleteRecords, Is.Empty);
+    }
+
     [Test]
     public async Task An_answer_that_is_not_understood_is_an_error_of_its_resource_and_all_others_are_observed()
     {
@@ -211,7 +252,7 @@ public sealed class SurveyTests
         [.. names.Select(name => new Host(name, "db", "127.0.0.1", new SshEndpoint("127.0.0.1", 22, "root", Sudo: false)))];
 
     // One at a time, so that the order is that of the hosts.
-    private static FleetReader Fleet(Dictionary<string, ResourceRecord[]> records)
+    private static FleetReader Fleet(Dictionary<string, ResourceRecord[]> records, params HostGroup[] groups)
     {
         var secrets = new Secrets(ImmutableSortedDictionary<string, string>.Empty);
         var cluster = new Cluster(
@@ -224,7 +265,10 @@ public sealed class SurveyTests
             [],
             secrets,
             []
-        );
+        )
+        {
+            Groups = [.. groups],
+        };
         return new FleetReader(cluster, s_providers, new NoChecks(), new Source(records), parallelism: 1);
     }
 
