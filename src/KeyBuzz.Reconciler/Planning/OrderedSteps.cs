@@ -32,8 +32,7 @@ internal sealed record OrderedSteps(ImmutableArray<PlannedChange> Changes, IRead
             group => group with { DependsOn = Before(context, decided, group.Policy, removed) },
             StringComparer.Ordinal
         );
-        // With all resources and nothing to remove it is the order of the graph.
-        var isWhole = removed.Count == 0 && decided.Changes.Count == context.Input.Graph.Order.Length;
+        var isWhole = removed.Count == 0 && IsWholeGraph(context.Input.Graph, decided);
         ImmutableArray<Address> DependsOn(Address address) =>
             removed.Contains(address) ? [.. dependents[address].Order()]
             : decided.Changes.ContainsKey(address)
@@ -71,6 +70,12 @@ internal sealed record OrderedSteps(ImmutableArray<PlannedChange> Changes, IRead
             groups
         );
     }
+
+    // With the resources and groups of the graph, all of them and no others, the order is that of the graph.
+    private static bool IsWholeGraph(ResourceGraph graph, PlanDecisions decided) =>
+        decided.Changes.Count == graph.Order.Length
+        && graph.Order.All(decided.Changes.ContainsKey)
+        && graph.Policies.All(node => decided.IsPlanned(node.Policy.Address));
 
     private static PlannedChange Ordered(PlannedChange change, ImmutableArray<Address> dependsOn)
     {

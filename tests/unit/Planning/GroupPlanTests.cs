@@ -657,6 +657,61 @@ public sealed class GroupPlanTests
         );
     }
 
+    [Test]
+    public void A_step_waits_only_for_steps_of_its_plan_when_an_import_drops_the_groups()
+    {
+        var after = new Resource(new Address("thing", "after", "host-2"), AttributeSet.Empty) { After = [s_group] };
+        var plan = PlanBeside(after, [], Present(("health", "good")), Present(), new PlanOptions { Import = true });
+
+        Assert.That(plan.Changes.Select(change => change.Action), Is.EqualTo(new[] { ResourceAction.Adopt, ResourceAction.Adopt }));
+        Assert.That(plan.Groups, Is.Empty);
+        Assert.That(plan.Changes.SelectMany(change => change.DependsOn), Is.Empty);
+    }
+
+    [Test]
+    public void A_removed_resource_of_a_fenced_member_is_not_taken_for_one_that_could_not_be_planned()
+    {
+        var left = Member(new Address("thing", "left", "host-1"));
+        var broken = new Resource(new Address("thing", "broken", "host-2"), AttributeSet.Empty);
+
+        var plan = PlanBeside(
+            broken,
+            [left],
+            Present(("health", "good")) with
+            {
+                Held = Holding("host-1"),
+            },
+            new Observation.Unknown("it does not answer"),
+            new PlanOptions()
+        );
+
+        Assert.That(plan.Blocked.Select(blocked => blocked.Address), Is.EqualTo(new[] { broken.Address }));
+        Assert.That(
+            plan.Changes.Select(change => (change.Address, change.Action)),
+            Is.EquivalentTo(new[] { (left.Address, ResourceAction.NoOp), (s_member, ResourceAction.NoOp) })
+        );
+    }
+
+    // A member on host-1 that is there, and another resource.
+    private static Plan PlanBeside(Resource other, ResourceRecord[] records, Observation group, Observation found, PlanOptions options)
+    {
+        var providers = new ProviderRegistry([new FakeProvider()]);
+        var member = new Resource(s_member, AttributeSet.Empty) { Group = "pg" };
+        return new Planner(providers, s_fingerprints).Plan(
+            new PlanInput(
+                ResourceGraph.Build([member, other], providers, [Policy()]),
+                records.ToImmutableDictionary(record => record.Address),
+                records
+                    .ToImmutableDictionary(record => record.Address, _ => (Observation)Present())
+                    .Add(s_group, group)
+                    .Add(s_member, Present())
+                    .Add(other.Address, found),
+                ImmutableSortedDictionary<string, string>.Empty,
+                options
+            )
+        );
+    }
+
     internal static ImmutableSortedDictionary<string, HeldMember> Holding(string host) =>
         Observation.Nobody.Add(host, new HeldMember($"{host} is fenced", $"unfence {host}"));
 
