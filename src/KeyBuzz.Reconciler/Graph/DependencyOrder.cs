@@ -9,6 +9,35 @@ namespace KeyBuzz.Reconciler.Graph;
 /// <param name="Left">The addresses in a cycle, or behind one; none when the order is complete.</param>
 internal sealed record DependencyOrder(ImmutableArray<Address> Addresses, ImmutableArray<Address> Left)
 {
+    /// <summary>One of the cycles, each address before one that it depends on. Only where some are left.</summary>
+    /// <param name="before">The dependencies that the order was made from.</param>
+    public ImmutableArray<Address> Cycle(Func<Address, ImmutableArray<Address>> before)
+    {
+        // Every address left over waits for another one left over, so walking on must come back to where it has been.
+        var left = Left.ToHashSet();
+        var path = new List<Address>();
+        var seen = new Dictionary<Address, int>();
+        var at = Left.Min();
+        while (seen.TryAdd(at, path.Count))
+        {
+            path.Add(at);
+            at = before(at).First(left.Contains);
+        }
+
+        return [.. path[seen[at]..]];
+    }
+
+    /// <summary>The addresses in cycles, and between two of them; none when the order is complete.</summary>
+    /// <param name="before">The dependencies that the order was made from.</param>
+    public IReadOnlySet<Address> InCycles(Func<Address, ImmutableArray<Address>> before)
+    {
+        // Of those left over, the ones behind a cycle have nothing left before them in the opposite direction.
+        var left = Left.ToHashSet();
+        var behind = Left.SelectMany(address => before(address).Where(left.Contains).Select(first => (first, address)))
+            .ToLookup(edge => edge.first, edge => edge.address);
+        return Of(Left, address => [.. behind[address]]).Left.ToHashSet();
+    }
+
     /// <summary>Kahn's algorithm.</summary>
     /// <param name="addresses">The addresses, each once.</param>
     /// <param name="before">The dependencies of an address; those outside the addresses are ignored, and one may occur twice.</param>

@@ -74,7 +74,8 @@ public sealed class ResourceGraph
     /// <param name="providers">The provider of each type.</param>
     /// <param name="policies">The policies of groups: each comes after the resources that run the group's members, and before the resources
     /// of the group as a whole.</param>
-    /// <param name="keepDangling">Drop edges to unknown addresses instead of refusing them; for graphs made from records.</param>
+    /// <param name="keepDangling">Drop edges to unknown addresses, and those of cycles, instead of refusing them; for graphs made from
+    /// records, which may have been edited.</param>
     /// <param name="links">The links of each resource, in their order; null to ask the providers.</param>
     public static ResourceGraph Build(
         IEnumerable<Resource> resources,
@@ -198,9 +199,15 @@ public sealed class ResourceGraph
             groups.Count == 0
                 ? DependencyOrder.Of(nodes.Keys, address => nodes[address].Before)
                 : DependencyOrder.Of(nodes.Keys.Concat(groups.Values.Select(group => group.Policy.Address)), AllBefore);
+        if (!order.Left.IsEmpty && keepDangling)
+        {
+            WithoutCycles(nodes, order.InCycles(AllBefore));
+            order = DependencyOrder.Of(nodes.Keys, AllBefore);
+        }
+
         if (!order.Left.IsEmpty)
         {
-            var cycle = FindCycle(AllBefore, [.. order.Left]);
+            var cycle = order.Cycle(AllBefore);
             var shown = string.Join(" → ", cycle.Append(cycle[0]));
             throw new DiagnosticException(
                 Diagnostic.Error(
@@ -217,6 +224,20 @@ public sealed class ResourceGraph
             !nodes.TryGetValue(address, out var node) ? groups[address.Host].After
             : groups.TryGetValue(address.Host, out var gate) ? [.. node.Before, gate.Policy.Address]
             : node.Before;
+    }
+
+    private static void WithoutCycles(Dictionary<Address, Node> nodes, IReadOnlySet<Address> inCycles)
+    {
+        foreach (var address in inCycles)
+        {
+            var node = nodes[address];
+            nodes[address] = node with
+            {
+                Requires = node.Requires.RemoveAll(inCycles.Contains),
+                After = node.After.RemoveAll(inCycles.Contains),
+                Before = node.Before.RemoveAll(inCycles.Contains),
+            };
+        }
     }
 
     private static Dictionary<string, PolicyNode> PolicyNodes(
@@ -405,20 +426,5 @@ public sealed class ResourceGraph
         }
 
         return nearest?.Address;
-    }
-
-    // Every address left over waits for another one left over, so walking on must come back to where it has been.
-    private static List<Address> FindCycle(Func<Address, ImmutableArray<Address>> before, HashSet<Address> left)
-    {
-        var path = new List<Address>();
-        var seen = new Dictionary<Address, int>();
-        var at = left.Min();
-        while (seen.TryAdd(at, path.Count))
-        {
-            path.Add(at);
-            at = before(at).First(left.Contains);
-        }
-
-        return path[seen[at]..];
     }
 }

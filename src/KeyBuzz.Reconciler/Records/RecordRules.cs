@@ -19,6 +19,7 @@ internal static class RecordRules
                 ? null
                 : "its address, or one that it requires, is invalid in cluster.yaml"
         )
+        ?? (record.Requires.Contains(record.Address) ? "it requires itself" : null)
         ?? (record.Group is { } group && !Address.IsPlace(group) ? "its group is not a valid name" : null)
         ?? (ReferenceEquals(record.Spec, configured?.Resource.Spec) ? null : SpecProblem(record, provider))
         ?? (AnyHasControl(record.Fingerprints) ? "a fingerprint of it has a control character" : null);

@@ -91,7 +91,28 @@ internal sealed record HostRecords(
             }
         }
 
-        return new HostRecords(own.ToImmutable(), removed.ToImmutable(), others.ToImmutable(), obsolete.ToImmutable(), error);
+        return new HostRecords(
+            own.ToImmutable(),
+            removed.ToImmutable(),
+            others.ToImmutable(),
+            obsolete.ToImmutable(),
+            error ?? Cycle([.. own])
+        );
+    }
+
+    // Records that require each other tell no order of removal: their host is an error, and no other.
+    private static string? Cycle(ImmutableArray<ResourceRecord> records)
+    {
+        var requires = records.ToDictionary(record => record.Address, record => record.Requires);
+        var order = DependencyOrder.Of(requires.Keys, address => requires[address]);
+        if (order.Left.IsEmpty)
+        {
+            return null;
+        }
+
+        var cycle = order.Cycle(address => requires[address]);
+        return $"its records require each other in a cycle: {string.Join(" → ", cycle.Append(cycle[0]))}; "
+            + $"kbr state rm '{cycle[0]}' removes one of them, and its resource stays";
     }
 
     // A record that its own type cannot ask about or compare is damaged, and makes its host an error instead of the run.

@@ -65,6 +65,35 @@ public sealed class DriftFinderTests
     }
 
     [Test]
+    public void Records_in_a_cycle_do_not_keep_the_others_from_being_compared()
+    {
+        var other = s_one with { Host = "host-2" };
+
+        var drift = Find(
+            [],
+            [
+                Record(Thing(s_one, ("value", "A"))) with
+                {
+                    Requires = [s_two],
+                },
+                Record(Thing(s_two, ("value", "A"))) with
+                {
+                    Requires = [s_one],
+                },
+                Record(Thing(other, ("value", "A"))),
+            ],
+            new()
+            {
+                [s_one] = There(("value", "A")),
+                [s_two] = There(("value", "A")),
+                [other] = There(("value", "B")),
+            }
+        );
+
+        Assert.That(drift.Resources.Select(resource => resource.Address), Is.EqualTo(new[] { other }));
+    }
+
+    [Test]
     public void Leftovers_of_a_failed_apply_are_an_error_and_not_drift()
     {
         var record = Record(Thing(s_one, ("value", "A"))) with { Intended = ["kind"] };

@@ -602,6 +602,48 @@ public sealed class PlanTableTests
     }
 
     [Test]
+    public void Records_in_a_cycle_lose_that_order_alone_and_everything_is_still_planned()
+    {
+        Resource On(string name, string host, params Address[] requires) =>
+            new(new Address("thing", name, host), new AttributeSet(ImmutableDictionary<string, object>.Empty.Add("place", "/" + name)))
+            {
+                Requires = [.. requires],
+            };
+        Address one = new("thing", "one", "host-1"),
+            two = new("thing", "two", "host-1"),
+            below = new("thing", "below", "host-2");
+        Resource[] all =
+        [
+            On("one", "host-1", two),
+            On("two", "host-1", one),
+            On("behind", "host-1", one),
+            On("below", "host-2"),
+            On("above", "host-2", below),
+        ];
+
+        var plan = Run(
+            [],
+            all.Select(resource => new ResourceRecord(
+                resource.Address,
+                true,
+                false,
+                SortedMap<string>.Empty,
+                resource.Spec,
+                resource.Requires,
+                false
+            )),
+            all.ToDictionary(resource => resource.Address, _ => (Observation)new Observation.Present(Comparable.None)),
+            new PlanOptions()
+        );
+
+        var order = plan.Changes.Select(change => change.Address.Name).ToList();
+        Assert.That(plan.Changes.Select(change => change.Action), Is.All.EqualTo(ResourceAction.Delete));
+        Assert.That(order, Is.EquivalentTo(new[] { "one", "two", "behind", "below", "above" }));
+        Assert.That(order.IndexOf("above"), Is.LessThan(order.IndexOf("below")));
+        Assert.That(order.IndexOf("behind"), Is.LessThan(order.IndexOf("one")));
+    }
+
+    [Test]
     public void A_destroy_of_a_target_first_removes_its_dependents_on_another_host()
     {
         var first = Desired("x", false);

@@ -56,6 +56,19 @@ public sealed class RecordRulesTests
     }
 
     [Test]
+    public void A_record_that_requires_itself_is_unusable()
+    {
+        Assert.That(
+            Assert
+                .Throws<FormatException>(() =>
+                    Read("config_file", record => record["requires"]!.AsArray().Add(record["address"]!.GetValue<string>()))
+                )!
+                .Message,
+            Does.StartWith("it requires itself")
+        );
+    }
+
+    [Test]
     public void A_record_without_a_required_attribute_is_unusable_and_a_valid_one_is_read()
     {
         Assert.That(

@@ -129,6 +129,46 @@ public sealed class SurveyTests
     }
 
     [Test]
+    public async Task Records_that_require_each_other_make_their_host_an_error_and_no_other()
+    {
+        Address one = new("thing", "one", "a"),
+            two = new("thing", "two", "a"),
+            third = new("thing", "third", "a");
+        await using var fleet = Fleet(
+            new()
+            {
+                ["a"] =
+                [
+                    Record(one) with
+                    {
+                        Requires = [two],
+                    },
+                    Record(two) with
+                    {
+                        Requires = [one],
+                    },
+                    Record(third) with
+                    {
+                        Requires = [one],
+                    },
+                ],
+                ["b"] = [Record(one with { Host = "b" })],
+            }
+        );
+
+        var survey = await fleet.SurveyAsync(Hosts("a", "b"), checkPreconditions: false, CancellationToken.None);
+
+        Assert.That(survey.HostErrors.Keys, Is.EqualTo(new[] { "a" }));
+        Assert.That(
+            survey.HostErrors["a"],
+            Is.EqualTo(
+                "its records require each other in a cycle: thing.one@a → thing.two@a → thing.one@a; "
+                    + "kbr state rm 'thing.one@a' removes one of them, and its resource stays"
+            )
+        );
+    }
+
+    [Test]
     public async Task An_answer_that_is_not_understood_is_an_error_of_its_resource_and_all_others_are_observed()
     {
         // The one provider of these fakes throws when it is to observe, the other finds nothing there.
