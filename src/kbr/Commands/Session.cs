@@ -209,18 +209,19 @@ internal sealed class Session : IAsyncDisposable
             return Cluster.Hosts;
         }
 
-        var groups = Graph
-            .Policies.Select(node => node.Policy.Address)
-            .Where(address => options.Targets.Any(target => target.Matches(address)));
-
-        // A member of a group is not disrupted without a look at the others.
+        // A resource that left the configuration is known by its record only: so all hosts and groups that are named are looked at. A
+        // member of a group is not disrupted without a look at the others, and at the hosts beside them that its policy works on.
         var matched = Graph.Order.Where(address => options.Targets.Any(target => target.Matches(address)));
-        var needed = (options.Destroy ? Graph.WithDependents(matched) : Graph.WithRequirements(matched))
-            .SelectMany(address =>
-                Cluster.HostsOf(address.Host).Concat(Graph.Find(address)?.Resource.Group is { } group ? Cluster.HostsOf(group) : [])
-            )
-            .Concat(groups.SelectMany(group => Cluster.HostsOf(group.Host)))
+        var places = (options.Destroy ? Graph.WithDependents(matched) : Graph.WithRequirements(matched))
+            .SelectMany(address => (string?[])[address.Host, Graph.Find(address)?.Resource.Group])
+            .Concat(Cluster.Hosts.Select(host => host.Name).Where(IsNamed))
+            .Concat(Cluster.Groups.Select(group => group.Name).Where(IsNamed))
+            .OfType<string>()
             .ToHashSet(StringComparer.Ordinal);
-        return Cluster.Hosts.Where(host => needed.Contains(host.Name) || options.Targets.Any(target => target.MatchesHost(host.Name)));
+        var beside = Cluster.Policies.Where(policy => places.Contains(policy.Group)).SelectMany(policy => policy.Beside);
+        var needed = places.SelectMany(place => Cluster.HostsOf(place)).Concat(beside).ToHashSet(StringComparer.Ordinal);
+        return Cluster.Hosts.Where(host => needed.Contains(host.Name));
+
+        bool IsNamed(string place) => options.Targets.Any(target => target.MatchesHost(place));
     }
 }

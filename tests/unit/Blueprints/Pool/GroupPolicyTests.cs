@@ -271,6 +271,43 @@ public sealed class GroupPolicyTests : LocalCluster
     }
 
     [Test]
+    public async Task A_target_that_disrupts_a_member_takes_the_locks_of_the_hosts_beside_its_group_too()
+    {
+        // The host beside is this machine again: its lock is taken already.
+        WriteCluster(top: Section.Replace("hello }", "hello, beside: lb-1 }", StringComparison.Ordinal));
+        var yaml = File.ReadAllText(Path.Combine(Folder, "cluster.yaml"));
+        Write(
+            "cluster.yaml",
+            yaml.Replace(
+                "hosts:\n",
+                $"hosts:\n  lb-1: {{ role: lb, address: 127.0.0.2, ssh: {{ host: 127.0.0.1, port: {Server.RelayPort} }} }}\n",
+                StringComparison.Ordinal
+            )
+        );
+
+        var beside = await RunAsync("apply", "--auto-approve", "--target", "directory.spare@db-1");
+        Assert.That(beside.Exit, Is.EqualTo(ExitCode.Done), beside.Output + beside.Error);
+        Directory.Move(Records, Records + "-of-db-1");
+
+        var refused = await RunAsync("apply", "--auto-approve", "--target", "config_file.page@db-1");
+        Assert.That(refused.Exit, Is.EqualTo(ExitCode.Error), refused.Output);
+        Assert.That(refused.Error, Does.Contain("lb-1: another apply is running on this host"));
+    }
+
+    [Test]
+    public async Task A_target_names_a_resource_of_a_group_that_left_the_configuration()
+    {
+        WriteCluster(top: Section.Replace("hello }", "hello, setting: one }", StringComparison.Ordinal));
+        Assert.That((await RunAsync("apply", "--auto-approve")).Exit, Is.EqualTo(ExitCode.Done));
+        WriteCluster(top: Section);
+
+        var plan = await RunAsync("plan", "--target", "pool_setting.motd@pool");
+
+        Assert.That(plan.Exit, Is.EqualTo(ExitCode.Done), plan.Error);
+        Assert.That(plan.Output, Does.Contain("- pool_setting.motd@pool"));
+    }
+
+    [Test]
     public async Task The_graph_has_a_group_beside_the_resources_and_a_destroy_has_nothing_to_do_for_it()
     {
         var graph = (await RunAsync("graph", "--json")).Output;

@@ -6,7 +6,8 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace KeyBuzz.Reconciler.Tests.Blueprints.Pool;
 
-/// <summary>The <c>pool</c> section: a page on every host of a role, which are a group with a policy.</summary>
+/// <summary>The <c>pool</c> section: a page on every host of a role, which are a group with a policy; <c>beside</c> is a host that the
+/// policy works on, too.</summary>
 internal sealed class PoolBlueprint : IBlueprint
 {
     public const string Group = "pool";
@@ -23,9 +24,10 @@ internal sealed class PoolBlueprint : IBlueprint
 
     public BlueprintExpansion Expand(SectionReader section, BlueprintContext context)
     {
-        section.Allow("role", "page", "text", "setting", "boot");
+        section.Allow("role", "page", "text", "setting", "boot", "beside");
         var boot = section.Word("boot")?.Value;
         var setting = section.Word("setting")?.Value;
+        var beside = section.Word("beside")?.Value;
         var role = section.Word("role", required: true)?.Value;
         var text = section.Word("text", required: true)?.Value;
         if (role is null || text is null)
@@ -62,7 +64,13 @@ internal sealed class PoolBlueprint : IBlueprint
             []
         )
         {
-            Policies = [new GroupPolicy(Group, new PoolPolicy(), AttributeSet.Empty.With("page", page), section.At)],
+            Policies =
+            [
+                new GroupPolicy(Group, new PoolPolicy(), AttributeSet.Empty.With("page", page), section.At)
+                {
+                    Beside = beside is null ? [] : [beside],
+                },
+            ],
         };
     }
 
