@@ -21,7 +21,8 @@ internal sealed class HostKeys
         _known = KnownHosts.Load(target.KnownHosts);
     }
 
-    private string File => _target.KnownHosts is [var first, ..] ? first : "known_hosts";
+    // For messages.
+    private string File => _target.NewKeysFile ?? _target.KnownHosts.FirstOrDefault("known_hosts");
 
     /// <summary>Asks the server for the key that is known: it has keys of several types, and shows the one asked for first.</summary>
     public void Prefer(ConnectionInfo info)
@@ -181,20 +182,20 @@ internal sealed class HostKeys
 
     private SshProblem? Added(string name, byte[] key, string what)
     {
-        // /dev/null keeps nothing, and ssh lets it.
-        if (_target.KnownHosts.Length == 0)
+        // As with ssh, which accepts a key that it keeps nowhere.
+        if (_target.NewKeysFile is not { } file)
         {
             return null;
         }
 
         try
         {
-            KnownHosts.Add(File, _target.HashesNames ? KnownHosts.Hashed(name) : name, key);
+            KnownHosts.Add(file, _target.HashesNames ? KnownHosts.Hashed(name) : name, key);
             return null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return new SshProblem($"its {what} is new and cannot be added to {File}: {e.Message}", $"make {File} writable", e);
+            return new SshProblem($"its {what} is new and cannot be added to {file}: {e.Message}", $"make {file} writable", e);
         }
     }
 }

@@ -11,6 +11,8 @@ internal sealed class SshRoutes
     /// <summary>The login of a host where nothing names one.</summary>
     public const string DefaultUser = "root";
 
+    private const string Nowhere = "/dev/null";
+
     private static readonly string[] s_defaultKeys = ["id_ed25519", "id_ecdsa", "id_rsa"];
 
     private readonly SshSettings _settings;
@@ -143,14 +145,17 @@ internal sealed class SshRoutes
         }
 
         string Expand(string path) => Expanded(path, name, hostname, number, user);
-        ImmutableArray<string> configuredHosts = answer is null
+        ImmutableArray<string> usersHosts = answer is null
             ? [Path.Combine(_settings.Home, ".ssh/known_hosts")]
-            : [.. answer.UserKnownHosts.Concat(answer.GlobalKnownHosts).Select(Expand)];
+            : [.. answer.UserKnownHosts.Select(Expand)];
+        ImmutableArray<string> configuredHosts = [.. usersHosts, .. (answer?.GlobalKnownHosts ?? []).Select(Expand)];
         ImmutableArray<string> known =
             _settings.KnownHostsFile is not { } own ? configuredHosts
             // A jump host is none of the cluster's: its key may stand where ssh has it.
             : isJump ? [own, .. configuredHosts]
             : [own];
+        // As with ssh: a first file that keeps nothing is not replaced by another one.
+        var added = _settings.KnownHostsFile ?? usersHosts.FirstOrDefault();
         return new SshTarget
         {
             Name = name,
@@ -158,7 +163,8 @@ internal sealed class SshRoutes
             Port = number,
             User = user,
             KeyName = answer?.HostKeyAlias?.ToLowerInvariant() ?? Ssh.KnownHosts.Name(hostname, number),
-            KnownHosts = [.. known.Where(file => file != "/dev/null")],
+            KnownHosts = [.. known.Where(file => file != Nowhere)],
+            NewKeysFile = added == Nowhere ? null : added,
             Checking = _settings.HostKeyChecking ?? answer?.Checking ?? HostKeyChecking.Strict,
             HashesNames = _settings.KnownHostsFile is null && answer is { HashesNames: true },
             Identities = Identities(answer, isJump, Expand),

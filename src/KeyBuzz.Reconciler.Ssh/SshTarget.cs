@@ -19,8 +19,11 @@ internal sealed record SshTarget
     /// <summary>The name of its key in known_hosts.</summary>
     public required string KeyName { get; init; }
 
-    /// <summary>The files of known_hosts; new keys are added to the first.</summary>
+    /// <summary>The files of known_hosts, which keys are looked up in.</summary>
     public required ImmutableArray<string> KnownHosts { get; init; }
+
+    /// <summary>The file that new keys are added to; null to keep none. Never one of this machine's global files.</summary>
+    public required string? NewKeysFile { get; init; }
 
     public required HostKeyChecking Checking { get; init; }
 

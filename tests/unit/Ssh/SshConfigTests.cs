@@ -152,6 +152,44 @@ public sealed class SshConfigTests
         await using (await Connector(strict).ConnectAsync(Named("db-1"), CancellationToken.None)) { }
     }
 
+    [TestCase("/dev/null", false)]
+    [TestCase("/dev/null {0}", false)]
+    [TestCase("none", false)]
+    [TestCase("{0}", true)]
+    public async Task A_new_key_is_added_to_the_first_file_of_the_user_alone(string files, bool isAdded)
+    {
+        var (own, global) = (Path.Combine(_server.Directory, $"own-{Guid.NewGuid():N}"), Path.Combine(_server.Directory, "global"));
+        File.WriteAllText(global, "");
+        var known = string.Format(System.Globalization.CultureInfo.InvariantCulture, files, own);
+        var settings = Settings(Block("db-1", known: known) + $"\n  GlobalKnownHostsFile {global}\n  StrictHostKeyChecking accept-new\n");
+
+        await using (await Connector(settings).ConnectAsync(Named("db-1"), CancellationToken.None)) { }
+
+        Assert.That(File.Exists(own), Is.EqualTo(isAdded));
+        Assert.That(File.ReadAllText(global), Is.Empty);
+
+        // It is read, as ever.
+        File.Copy(_server.KnownHostsFile, global, overwrite: true);
+        var strict = Settings(Block("db-1", known: "/dev/null") + $"\n  GlobalKnownHostsFile {global}\n");
+        await using (await Connector(strict).ConnectAsync(Named("db-1"), CancellationToken.None)) { }
+    }
+
+    [Test]
+    public async Task Known_hosts_of_cluster_yaml_gets_the_new_keys_where_it_is_a_file()
+    {
+        var (own, global) = (Path.Combine(_server.Directory, $"own-{Guid.NewGuid():N}"), Path.Combine(_server.Directory, "global-2"));
+        var settings = Settings(Block("db-1", known: "/dev/null") + $"\n  GlobalKnownHostsFile {global}\n") with
+        {
+            HostKeyChecking = HostKeyChecking.AcceptNew,
+        };
+
+        await using (await Connector(settings with { KnownHostsFile = "/dev/null" }).ConnectAsync(Named("db-1"), CancellationToken.None))
+        { }
+        await using (await Connector(settings with { KnownHostsFile = own }).ConnectAsync(Named("db-1"), CancellationToken.None)) { }
+
+        Assert.That((File.Exists(own), File.Exists(global)), Is.EqualTo((true, false)));
+    }
+
     [Test]
     public async Task A_proxy_command_is_refused_with_what_to_use_in_its_place()
     {
