@@ -6,6 +6,7 @@ internal static class DirectoryScripts
     /// <summary>The suffix of a directory that was set aside; a number follows if that name exists.</summary>
     public const string AsideSuffix = ".before-kbr";
 
+    // mode has four digits; with a fifth one, chmod also clears the set-id bits of a directory.
     public const string Start = """
         fail() { printf '%s\n' "$*" >&2; exit 1; }
         # What is kept needs its room beside what is made anew.
@@ -36,13 +37,13 @@ internal static class DirectoryScripts
         [ -d "$parent" ] || fail "$parent does not exist, and kbr creates no undeclared directories: declare it, or mount its volume"
         if [ -d "$path" ] && [ ! -L "$path" ]; then
             chown -- "$owner" "$path"
-            chmod -- "$mode" "$path"
+            chmod -- "0$mode" "$path"
         else
             { [ ! -e "$path" ] && [ ! -L "$path" ]; } || fail "$path exists and is not a directory"
             if [ -d "$fresh" ]; then rmdir -- "$fresh"; fi
             mkdir -m 0700 -- "$fresh"
             chown -- "$owner" "$fresh"
-            chmod -- "$mode" "$fresh"
+            chmod -- "0$mode" "$fresh"
             mv -T -- "$fresh" "$path"
         fi
         sync -- "$path" "$parent"
@@ -63,7 +64,7 @@ internal static class DirectoryScripts
             if [ -d "$fresh" ]; then rmdir -- "$fresh"; fi
             mkdir -m 0700 -- "$fresh"
             chown -- "$owner" "$fresh"
-            chmod -- "$mode" "$fresh"
+            chmod -- "0$mode" "$fresh"
             mv -T -- "$path" "$aside"
             mv -T -- "$fresh" "$path"
             sync -- "$path" "$parent"
@@ -104,7 +105,7 @@ internal static class DirectoryScripts
     public const string Update = """
         { [ -d "$path" ] && [ ! -L "$path" ]; } || fail "$path is no longer a directory"
         chown -- "$owner" "$path"
-        chmod -- "$mode" "$path"
+        chmod -- "0$mode" "$path"
         sync -- "$path"
 
         """;

@@ -81,6 +81,30 @@ internal sealed class DirectoryProviderTests
         Assert.That(System.IO.Directory.GetFileSystemEntries(_folder), Has.Length.EqualTo(1));
     }
 
+    [TestCase("0755", "755")]
+    [TestCase("2750", "2750")]
+    public void The_set_id_bits_are_those_of_the_mode(string mode, string expected)
+    {
+        OnlyAsRootWith("chown");
+        Shell($"chmod 2755 {_folder}");
+        var resource = Resource(_provider, "d", ("path", $"{_folder}/d"), ("mode", mode), ("set_aside_with", "PG_VERSION"));
+
+        Succeeds(_provider.Render(ResourceOperation.Create, resource));
+        Assert.That(Stat(resource), Is.EqualTo($"0 0 {expected} directory"), "a new one");
+
+        Shell($"chmod 6777 {_folder}/d");
+        Succeeds(_provider.Render(ResourceOperation.Update, resource));
+        Assert.That(Stat(resource), Is.EqualTo($"0 0 {expected} directory"), "one whose mode was changed");
+
+        Shell($"chmod 6777 {_folder}/d");
+        Succeeds(_provider.Render(ResourceOperation.Create, resource));
+        Assert.That(Stat(resource), Is.EqualTo($"0 0 {expected} directory"), "one that exists");
+
+        Shell($"touch {_folder}/d/PG_VERSION");
+        Succeeds(_provider.Render(new ResourceChange(ResourceOperation.Update, resource, ["holds"])));
+        Assert.That(Stat(resource), Is.EqualTo($"0 0 {expected} directory"), "one in place of another");
+    }
+
     [Test]
     public void Update_does_not_change_the_content()
     {
