@@ -215,6 +215,19 @@ internal sealed class VolumeScriptTests
     }
 
     [Test]
+    public void Options_that_the_kernel_shows_in_another_form_are_as_wanted()
+    {
+        _volume = _volume with
+        {
+            Spec = _volume.Spec.With("mount_options", "allocsize=64m,logbsize=262144,strictatime,nodiscard,X-mount.mode=0755"),
+        };
+
+        Succeeds(_provider.Render(ResourceOperation.Create, _volume));
+
+        AssertAsWanted();
+    }
+
+    [Test]
     public void Release_unmounts_and_keeps_the_file_system_and_a_new_create_brings_the_data_back()
     {
         Succeeds(_provider.Render(ResourceOperation.Create, _volume));
