@@ -17,6 +17,9 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, b
 
     private const int Starts = 5;
 
+    // No such folder: root's own configuration of the client may name proxies, which create would add to the environment.
+    private const string NoConfiguration = "/run/kbr/no-docker-configuration";
+
     /// <summary>How long the container may take to stop.</summary>
     public TimeSpan StopTimeout => TimeSpan.FromSeconds(spec.StopTimeout);
 
@@ -371,7 +374,7 @@ internal sealed class ContainerScript(ContainerSpec spec, string foreignUnits, b
         words.Add(spec.Image);
         words.AddRange(spec.Entrypoint?.Skip(1) ?? []);
         words.AddRange(spec.Command ?? []);
-        return "docker create " + string.Join(' ', words.Select(Quote));
+        return $"docker --config {NoConfiguration} create " + string.Join(' ', words.Select(Quote));
 
         void Add(string option, string value)
         {
