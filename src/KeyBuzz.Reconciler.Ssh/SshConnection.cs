@@ -69,7 +69,7 @@ internal sealed class SshConnection : IHostConnection
     /// <param name="deadline">How long it may take.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <param name="destination">Where its standard output goes, instead of being answered; null for nowhere else.</param>
-    /// <exception cref="LocalFileException">The destination cannot be written.</exception>
+    /// <exception cref="LocalFileException">The input cannot be read, or the destination cannot be written.</exception>
     public async Task<(int? Exit, string Output, string Error)> ExecuteAsync(
         string command,
         Stream? input,
@@ -95,7 +95,9 @@ internal sealed class SshConnection : IHostConnection
                             using var stream = exec.CreateInputStream();
                             var buffer = new byte[256 * 1024];
                             int count;
-                            while (!ended.IsCompleted && (count = await input.ReadAsync(buffer, limit.Token).ConfigureAwait(false)) > 0)
+                            while (
+                                !ended.IsCompleted && (count = await ReadLocalAsync(input, buffer, limit.Token).ConfigureAwait(false)) > 0
+                            )
                             {
                                 stream.Write(buffer, 0, count);
                             }
@@ -132,6 +134,19 @@ internal sealed class SshConnection : IHostConnection
                 error
             )
             : null;
+
+    private static async Task<int> ReadLocalAsync(Stream input, byte[] buffer, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await input.ReadAsync(buffer, cancellationToken).ConfigureAwait(false);
+        }
+        catch (IOException e)
+        {
+            // Not to be taken for a failure of the connection.
+            throw new LocalFileException(e);
+        }
+    }
 
     private static Task<string> CopyAsync(Stream stream, Stream destination) =>
         Task.Factory.StartNew(
@@ -211,5 +226,5 @@ internal sealed class SshConnection : IHostConnection
     }
 }
 
-/// <summary>A file of this machine could not be written.</summary>
+/// <summary>A file of this machine could not be read or written.</summary>
 internal sealed class LocalFileException(IOException inner) : Exception(inner.Message, inner);

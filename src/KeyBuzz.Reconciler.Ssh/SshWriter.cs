@@ -263,6 +263,22 @@ internal sealed class SshWriter : IHostWriter
 
     private async Task UploadAsync(string path, string target, bool compresses, CancellationToken cancellationToken)
     {
+        try
+        {
+            await SendAsync(path, target, compresses, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or LocalFileException)
+        {
+            throw new HostException(
+                _connection.Host.Name,
+                $"{path} cannot be read here: {exception.Message}; check that it is a file that you may read",
+                inner: exception
+            );
+        }
+    }
+
+    private async Task SendAsync(string path, string target, bool compresses, CancellationToken cancellationToken)
+    {
         using var file = compresses ? await CompressedFiles.OpenAsync(path, cancellationToken).ConfigureAwait(false) : File.OpenRead(path);
 
         // Beside the script's own channel, because /run is memory and the shell's here-document too. set -C refuses an existing path. Input

@@ -74,7 +74,13 @@ public sealed class StepLog(IApplyProgress progress, Secrets secrets, TimeProvid
             excuse = null;
         }
         catch (Exception exception)
-            when (exception is InvalidOperationException or InvalidDataException or IOException or KeyNotFoundException)
+            when (exception
+                    is InvalidOperationException
+                        or InvalidDataException
+                        or IOException
+                        or UnauthorizedAccessException
+                        or KeyNotFoundException
+            )
         {
             // A fault in one provider, or an unreadable local file, stops this change and its dependents, not the rest.
             error = $"the change failed: {exception.Message}";

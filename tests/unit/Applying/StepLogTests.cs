@@ -61,6 +61,16 @@ internal sealed class StepLogTests
         Assert.That(log.FindLeftOf("another"), Is.Null);
     }
 
+    [Test]
+    public async Task A_local_file_that_cannot_be_read_fails_its_step_alone()
+    {
+        var log = NewLog();
+        var error = await log.PerformAsync(s_image, () => throw new UnauthorizedAccessException("access to /a.tar is denied"));
+
+        Assert.That(error, Is.EqualTo("the change failed: access to /a.tar is denied"));
+        Assert.That(log.Result().Failed.Single(), Is.EqualTo(((IPlannedStep)s_image, error)));
+    }
+
     private Log NewLog() => new(_view, new Secrets(ImmutableSortedDictionary<string, string>.Empty), TimeProvider.System);
 
     private static HistoryEntry? Entry(ApplyResult result) =>

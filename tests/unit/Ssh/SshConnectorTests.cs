@@ -190,6 +190,28 @@ public sealed class SshConnectorTests
         Assert.That(Directory.GetFiles("/var/tmp", "kbr-*.gz"), Is.Empty);
     }
 
+    // Root may read every file, but no directory as a file.
+    [TestCase("gone.tar", true)]
+    [TestCase("gone.tar", false)]
+    [TestCase("", true)]
+    [TestCase("", false)]
+    public async Task A_file_that_cannot_be_read_here_is_named(string name, bool compresses)
+    {
+        var local = Path.Combine(_server.Directory, name);
+        await using var connection = await ConnectAsync();
+        await using var writer = await connection.OpenWriterAsync(Holder, 1, CancellationToken.None);
+        var script = new Script("true")
+        {
+            Uploads = ImmutableSortedDictionary<string, string>.Empty.Add("archive", local),
+            ReadsGzip = compresses,
+        };
+
+        var error = (await Assert.ThrowsAsync<HostException>(() => writer.RunAsync(script, CancellationToken.None)))!;
+
+        Assert.That(error.Message, Does.StartWith($"{local} cannot be read here: ").And.Contain("you may read"));
+        Assert.That((await writer.RunAsync(new Script("echo next"), CancellationToken.None)).Output, Is.EqualTo("next\n"));
+    }
+
     [Test]
     public async Task A_second_apply_is_refused_the_lock_and_learns_its_holder()
     {
