@@ -182,7 +182,7 @@ public sealed class ImageProvider : IHostResourceProvider, IReachesOut
         var present = Comparable.None;
 
         // Docker Engine shortens the names of its default registry, so the tag is compared in that form.
-        var tagged = Strings(image, "RepoTags").Any(tag => tag == Familiar(wanted) || tag == wanted);
+        var tagged = Strings(image, "RepoTags").Any(tag => tag == spec.FamiliarTag || tag == wanted);
         present = present.Add("tag", new(tagged ? wanted : "(none)"));
         if (spec.Digest is { } digest)
         {
@@ -209,6 +209,7 @@ public sealed class ImageProvider : IHostResourceProvider, IReachesOut
         var spec = ImageSpec.Of(change.Resource);
         var head = $"""
             tag={Script.Quote(spec.Tagged)}
+            familiar={Script.Quote(spec.FamiliarTag)}
             pinned={Script.Quote(spec.Pinned)}
             id={Script.Quote(spec.Id ?? "")}
             fail() {"{"} printf '%s\n' "$*" >&2; exit 1; {"}"}
@@ -236,19 +237,6 @@ public sealed class ImageProvider : IHostResourceProvider, IReachesOut
             password={Script.Quote(login.Password.Reveal())}
 
             """ + ImageScripts.PullWithLogin;
-
-    private static string Familiar(string name)
-    {
-        const string Registry = "docker.io/";
-        const string Library = "library/";
-        if (!name.StartsWith(Registry, StringComparison.Ordinal))
-        {
-            return name;
-        }
-
-        name = name[Registry.Length..];
-        return name.StartsWith(Library, StringComparison.Ordinal) ? name[Library.Length..] : name;
-    }
 
     private static IEnumerable<string> Strings(JsonElement element, string name) =>
         element.TryGetProperty(name, out var list) && list.ValueKind == JsonValueKind.Array

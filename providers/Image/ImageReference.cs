@@ -66,6 +66,25 @@ public static class ImageReference
         return IsRegistry(repository.Split('/')[0], repository) ? repository.Split('/')[0] : "";
     }
 
+    /// <summary>A repository as Docker Engine shows it: without its default registry, and without the folder of the official images
+    /// there.</summary>
+    public static string Familiar(string repository)
+    {
+        ArgumentNullException.ThrowIfNull(repository);
+        string[] parts = repository.Split('/');
+        if (IsRegistry(parts[0], repository))
+        {
+            if (parts[0] is not ("docker.io" or "index.docker.io"))
+            {
+                return repository;
+            }
+
+            parts = parts[1..];
+        }
+
+        return parts is ["library", var official] ? official : string.Join('/', parts);
+    }
+
     // Docker Engine takes the first part for a registry if it has a dot, a port, or is localhost.
     private static bool IsRegistry(string first, string repository) =>
         first != repository

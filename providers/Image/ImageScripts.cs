@@ -39,7 +39,8 @@ internal static class ImageScripts
             docker tag "$id" "$tag"
             # Its name in the archive may be that of another build next time.
             printf '%s\n' "$loaded" | sed -n 's/^Loaded image: //p' | while IFS= read -r name; do
-                if [ "$name" != "$tag" ] && [ "$(docker image inspect --format '{{.Id}}' "$name" 2>/dev/null)" = "$id" ]; then
+                case $name in "$tag" | "$familiar") continue ;; esac
+                if [ "$(docker image inspect --format '{{.Id}}' "$name" 2>/dev/null)" = "$id" ]; then
                     docker image rm "$name" >/dev/null
                 fi
             done

@@ -52,6 +52,9 @@ internal sealed record ImageSpec(
     /// <summary>Repository and tag.</summary>
     public string Tagged => $"{Repository}:{Tag}";
 
+    /// <summary>The same as Docker Engine shows it.</summary>
+    public string FamiliarTag => $"{ImageReference.Familiar(Repository)}:{Tag}";
+
     /// <summary>By digest where there is one: the tag may have moved to another image.</summary>
     public string Pinned => Digest is null ? Tagged : $"{Repository}@{Digest}";
 

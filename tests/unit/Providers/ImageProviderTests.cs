@@ -23,12 +23,20 @@ internal sealed class ImageProviderTests
         Assert.That(Present(image, json.Replace("pg:17", "pg:18", StringComparison.Ordinal))["tag"].Value, Is.EqualTo("(none)"));
     }
 
-    [Test]
-    public void The_default_registry_may_be_written_out()
+    [TestCase("haproxy", "haproxy")]
+    [TestCase("library/haproxy", "haproxy")]
+    [TestCase("docker.io/library/haproxy", "haproxy")]
+    [TestCase("index.docker.io/library/haproxy", "haproxy")]
+    [TestCase("docker.io/haproxy", "haproxy")]
+    [TestCase("index.docker.io/team/app", "team/app")]
+    [TestCase("library/team/app", "library/team/app")]
+    [TestCase("registry.example.com/library/haproxy", "registry.example.com/library/haproxy")]
+    [TestCase("localhost/library/haproxy", "localhost/library/haproxy")]
+    public void The_default_registry_may_be_written_out(string repository, string shown)
     {
-        var image = Resource(_provider, "h", ("reference", $"docker.io/library/haproxy:2.9@{Digest}"));
+        var image = Resource(_provider, "h", ("reference", $"{repository}:2.9@{Digest}"));
         Assert.That(
-            Present(image, $$$"""{"RepoTags":["haproxy:2.9"],"RepoDigests":["haproxy@{{{Digest}}}"]}"""),
+            Present(image, $$$"""{"RepoTags":["{{{shown}}}:2.9"],"RepoDigests":["{{{shown}}}@{{{Digest}}}"]}"""),
             Is.EqualTo(_provider.Desired(image))
         );
     }
@@ -119,6 +127,35 @@ internal sealed class ImageProviderTests
         finally
         {
             Shell($"docker rm {name.Replace('/', '-')}; docker image rm {name}:1");
+            System.IO.Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [TestCase("docker.io/")]
+    [TestCase("")]
+    public void An_image_from_an_archive_keeps_the_name_that_it_was_just_given(string registry)
+    {
+        OnlyAsRootWith("docker");
+        var folder = System.IO.Directory.CreateTempSubdirectory("kbr-image-").FullName;
+        var name = "kbr-test/" + System.IO.Path.GetRandomFileName().ToLowerInvariant().Replace('.', '-');
+        try
+        {
+            var id = Output(
+                $"tar -C {folder} -cf - --files-from /dev/null | docker import -c 'CMD [\"/x\"]' - {name}:1; "
+                    + $"docker save -o {folder}/i.tar {name}:1; docker image rm {name}:1 >/dev/null"
+            );
+            var image = Resource(_provider, "i", ("reference", $"{registry}{name}:1"), ("archive", $"{folder}/i.tar"), ("image_id", id));
+
+            Succeeds(WithLocalFiles(_provider.Render(ResourceOperation.Create, image)));
+
+            Assert.That(
+                Present(image, Output($"docker image inspect --format '{{{{json .}}}}' {name}:1")),
+                Is.EqualTo(_provider.Desired(image))
+            );
+        }
+        finally
+        {
+            Shell($"docker image rm {name}:1");
             System.IO.Directory.Delete(folder, recursive: true);
         }
     }
