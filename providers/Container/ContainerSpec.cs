@@ -175,6 +175,12 @@ internal sealed class ContainerSpec
             yield return $"security_opt '{option}' is neither no-new-privileges nor NAME=VALUE";
         }
 
+        foreach (var option in spec.List("security_opt").Where(IsShownDifferently))
+        {
+            yield return $"security_opt '{option}': Docker Engine shows it in another form, so every apply would replace the "
+                + "container; remove it, or use seccomp=unconfined or seccomp=builtin";
+        }
+
         foreach (var (limit, value) in spec.Map("ulimits"))
         {
             if (
@@ -195,6 +201,11 @@ internal sealed class ContainerSpec
             yield return $"'{key}' cannot be the name of a variable or label";
         }
     }
+
+    // The client sends the content of a profile in place of its path, and lists of paths in place of systempaths.
+    private static bool IsShownDifferently(string option) =>
+        option.StartsWith("systempaths=", StringComparison.Ordinal)
+        || (option.StartsWith("seccomp=", StringComparison.Ordinal) && option is not ("seccomp=unconfined" or "seccomp=builtin"));
 
     private static bool IsPort(string text) =>
         text.Split('/') is ["tcp" or "udp", var number]

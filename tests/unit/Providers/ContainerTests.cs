@@ -293,8 +293,17 @@ public sealed class ContainerTests
     [TestCase("cap_drop", "NET_ADMIN")]
     [TestCase("cap_drop", "net-raw")]
     [TestCase("security_opt", "no_new_privileges")]
+    [TestCase("security_opt", "seccomp=/etc/docker/profile.json")]
+    [TestCase("security_opt", "systempaths=unconfined")]
     public void A_wrong_list_is_refused(string attribute, string value) =>
         Assert.That(_provider.Validate(Container((attribute, new[] { value }))), Has.Exactly(1).Items);
+
+    [TestCase("seccomp=unconfined")]
+    [TestCase("seccomp=builtin")]
+    [TestCase("apparmor=unconfined")]
+    [TestCase("no-new-privileges:true")]
+    public void A_security_option_that_is_shown_as_given_is_none_to_refuse(string option) =>
+        Assert.That(_provider.Validate(Container(("security_opt", new[] { option }))), Is.Empty);
 
     [Test]
     public void Two_supervisors_are_refused() =>
