@@ -168,6 +168,7 @@ public sealed class DirectoryProvider : IHostResourceProvider
         var parent = PathRules.Parent(spec.Path);
         var head = $"""
             path={Script.Quote(spec.Path)}
+            mounted_path={Script.Quote(PathRules.InMountinfo(spec.Path))}
             parent={Script.Quote(parent)}
             # Beside the path, so that the finished directory appears by one rename.
             fresh={Script.Quote(parent.TrimEnd('/') + "/.kbr-new-" + spec.Path[(spec.Path.LastIndexOf('/') + 1)..])}
@@ -178,6 +179,7 @@ public sealed class DirectoryProvider : IHostResourceProvider
             container={Script.Quote(spec.UsedBy ?? "")}
             unit={Script.Quote(spec.SupervisedBy ?? "")}
             root={Script.Quote(spec.Root ?? "")}
+            mounted_root={Script.Quote(PathRules.InMountinfo(spec.Root ?? ""))}
             before_delete={Script.Quote(spec.BeforeDataIsDeleted ?? "")}
             keeps={Script.Quote($" {string.Join(' ', spec.Keeps)} ")}
             stop_timeout={(int)s_stopTimeout.TotalSeconds}

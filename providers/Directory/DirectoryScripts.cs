@@ -55,7 +55,7 @@ internal static class DirectoryScripts
         if [ -e "$path/$unwanted" ]; then
             while read -r _ _ _ _ mounted _; do
                 case $mounted in
-                    "$path" | "$path"/*) fail "a file system is mounted at $mounted: it cannot be renamed" ;;
+                    "$mounted_path" | "$mounted_path"/*) fail "a file system is mounted at $mounted: it cannot be renamed" ;;
                 esac
             done </proc/self/mountinfo
             make_room "$path"
@@ -77,7 +77,7 @@ internal static class DirectoryScripts
         if [ -n "$root" ] && { [ -e "$root/$unwanted" ] || [ -d "$root/.kbr-aside" ]; }; then
             while read -r _ _ _ _ mounted _; do
                 case $mounted in
-                    "$root"/*) fail "a file system is mounted at $mounted: the content of $root cannot be moved" ;;
+                    "$mounted_root"/*) fail "a file system is mounted at $mounted: the content of $root cannot be moved" ;;
                 esac
             done </proc/self/mountinfo
             if [ ! -d "$root/.kbr-aside" ]; then make_room "$root"; fi
@@ -117,8 +117,8 @@ internal static class DirectoryScripts
             { [ -d "$path" ] && [ ! -L "$path" ]; } || fail "$path is no longer a directory; kbr does not change it"
             while read -r _ _ _ _ mounted _; do
                 case $mounted in
-                    "$path") fail "a file system is mounted at $path: unmount it first" ;;
-                    "$path"/*) fail "a file system is mounted at $mounted, below $path: unmount it first" ;;
+                    "$mounted_path") fail "a file system is mounted at $path: unmount it first" ;;
+                    "$mounted_path"/*) fail "a file system is mounted at $mounted, below $path: unmount it first" ;;
                 esac
             done </proc/self/mountinfo
             if [ "$delete_data" = yes ]; then

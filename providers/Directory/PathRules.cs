@@ -13,6 +13,13 @@ internal static class PathRules
         return slash <= 0 ? "/" : path[..slash];
     }
 
+    /// <summary>A path as /proc/self/mountinfo shows it.</summary>
+    public static string InMountinfo(string path) =>
+        path.Replace("\\", @"\134", StringComparison.Ordinal)
+            .Replace(" ", @"\040", StringComparison.Ordinal)
+            .Replace("\t", @"\011", StringComparison.Ordinal)
+            .Replace("\n", @"\012", StringComparison.Ordinal);
+
     /// <summary>The problem of the path in that attribute.</summary>
     public static IEnumerable<Diagnostic> Check(Resource resource, string attribute)
     {

@@ -184,6 +184,38 @@ internal sealed class DirectoryProviderTests
         Assert.That(System.IO.Directory.Exists($"{_folder}/d"), Is.False);
     }
 
+    [TestCase("a b")]
+    [TestCase(@"a\b")]
+    public void A_file_system_is_seen_at_a_path_that_the_kernel_escapes(string name)
+    {
+        OnlyAsRootWith("mount");
+        var path = $"{_folder}/{name}";
+        var resource = Resource(_provider, "d", ("path", path), ("data", true), ("set_aside_with", "PG_VERSION"));
+        var below = Resource(_provider, "d", ("path", $"{path}/d"), ("set_aside_with", "PG_VERSION"), ("set_aside_root", path));
+        System.IO.Directory.CreateDirectory($"{path}/m");
+        File.WriteAllText($"{path}/PG_VERSION", "");
+        Output($"mount -t tmpfs none {Script.Quote($"{path}/m")}");
+        try
+        {
+            foreach (var aside in new[] { resource, below })
+            {
+                Assert.That(
+                    Fails(_provider.Render(new ResourceChange(ResourceOperation.Update, aside, ["holds"]))),
+                    Does.Contain("a file system is mounted at")
+                );
+            }
+
+            Output($"umount {Script.Quote($"{path}/m")}; mount -t tmpfs none {Script.Quote(path)}");
+            File.WriteAllText($"{path}/precious", "");
+            Assert.That(Fails(_provider.Render(ResourceOperation.Delete, resource, deleteData: true)), Does.Contain("unmount it first"));
+            Assert.That(File.Exists($"{path}/precious"));
+        }
+        finally
+        {
+            Shell($"umount {Script.Quote($"{path}/m")}; umount {Script.Quote(path)}");
+        }
+    }
+
     [Test]
     public void A_directory_with_a_forbidden_entry_is_renamed_and_an_empty_one_replaces_it()
     {
