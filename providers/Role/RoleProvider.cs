@@ -106,13 +106,13 @@ public sealed class RoleProvider : IGroupResourceProvider, IForgottenOnRemoval, 
             )
             ?? (spec.Password is { } password && password.Reveal().Length == 0 ? "a password may not be empty" : null)
             ?? (
-                spec.Verifier is { IsMasked: false } verifier && !ScramVerifier.IsVerifier(verifier.Reveal())
+                spec.Verifier is { IsKnown: true } verifier && !ScramVerifier.IsVerifier(verifier.Reveal())
                     ? "'verifier' is not a SCRAM-SHA-256 verifier"
                     : null
             )
             ?? (
-                spec.Verifier is { IsMasked: false } other
-                && spec.Password is { IsMasked: false } wanted
+                spec.Verifier is { IsKnown: true } other
+                && spec.Password is { IsKnown: true } wanted
                 && !ScramVerifier.Proves(other.Reveal(), wanted.Reveal())
                     ? "'verifier' does not match 'password'"
                     : null

@@ -64,7 +64,14 @@ internal sealed class AccountsSection(SectionReader section, BlueprintContext co
             Pooled = first.Pooled,
             ActsAs = first.Name,
         };
-        if (user.Password.Reveal() is { Length: > 0 } password && password == first.Password.Reveal())
+
+        // Stand-ins for secrets that are not needed are all the same.
+        if (
+            context.Secrets.Has(user.Secret)
+            && context.Secrets.Has(first.Secret)
+            && user.Password.Reveal() is { Length: > 0 } password
+            && password == first.Password.Reveal()
+        )
         {
             _findings.Error(
                 $"'{user.Name}' and '{first.Name}' have the same password",

@@ -11,9 +11,6 @@ public sealed class SecretSource
     public const string DefaultFile = "credentials/secrets.env";
     private const string Remedy = "kbr init --credentials";
 
-    // Never compared and never shown; it only lets what is made of secrets be made. As long as a good secret: it is no mistake of the file.
-    private const string StandIn = "no-value-known-where-none-is-needed";
-
     private readonly IReadOnlyDictionary<string, string> _environment;
     private readonly ImmutableSortedDictionary<string, string> _file;
     private readonly string? _absent;
@@ -133,7 +130,7 @@ public sealed class SecretSource
 
         if (_optional)
         {
-            return StandIn;
+            return SecretText.StandIn;
         }
 
         if (!_required.Contains(name))

@@ -10,6 +10,10 @@ public sealed record SecretText(ImmutableArray<SecretText.Part> Parts)
     /// <summary>The mask of a secret in output and files.</summary>
     public const string Mask = "(secret)";
 
+    /// <summary>The value of a secret for a command that needs none. Never compared and never shown; it only lets what is made of secrets
+    /// be made. As long as a good secret: it is no mistake of the file.</summary>
+    public const string StandIn = "no-value-known-where-none-is-needed";
+
     /// <summary>A piece of the text.</summary>
     /// <param name="Value">The characters.</param>
     /// <param name="IsSecret">Whether they are a secret's value.</param>
@@ -38,8 +42,22 @@ public sealed record SecretText(ImmutableArray<SecretText.Part> Parts)
     /// <summary>The text with every secret replaced by <see cref="Mask"/>.</summary>
     public override string ToString() => string.Concat(Parts.Select(part => part.IsSecret ? Mask : part.Value));
 
-    /// <summary>Whether it is what a record holds in place of a secret.</summary>
-    public bool IsMasked => Parts is [{ IsSecret: false, Value: Mask }];
+    /// <summary>Whether its value is known: it is neither what a record holds in place of a secret, nor made of a stand-in.</summary>
+    public bool IsKnown
+    {
+        get
+        {
+            foreach (var part in Parts)
+            {
+                if (part is { IsSecret: true, Value: StandIn })
+                {
+                    return false;
+                }
+            }
+
+            return Parts is not [{ IsSecret: false, Value: Mask }];
+        }
+    }
 
     /// <summary>A text without secrets.</summary>
     public static SecretText Plain(string value) => new([new Part(value, false)]);

@@ -993,10 +993,19 @@ internal sealed partial class RenderingTests : BlueprintFixture
         );
     }
 
-    [Test]
-    public void Without_secrets_the_section_stands_for_the_same_resources()
+    [TestCase("extensions: [vector]")]
+    [TestCase(
+        "application: { name: billing, password: '${secret.A}', rotate_with: { name: billing_b, password: '${secret.B}' } }",
+        "users: [{ name: report, password: '${secret.C}', rotate_with: { name: report_b, password: '${secret.D}' } }]"
+    )]
+    public void Without_secrets_the_section_stands_for_the_same_resources(params string[] lines)
     {
-        var whole = Load(With("extensions: [vector]"));
+        foreach (var name in new[] { "A", "B", "C", "D" })
+        {
+            Environment[name] = $"canary-{name}";
+        }
+
+        var whole = Load(With(lines));
         var without = ClusterLoader.Load(File, RealSyntax, new Dictionary<string, string>(), secretsOptional: true);
 
         Assert.That(

@@ -178,6 +178,20 @@ internal sealed class RoleProviderTests
     public void A_name_that_postgresql_would_not_take_is_refused(string name, string problem) =>
         Assert.That(_provider.Validate(Role(("role", name))).Select(finding => finding.Summary), Has.Some.Contains(problem));
 
+    // Commands that only compare do without secrets.
+    [Test]
+    public void A_verifier_that_is_not_known_is_not_judged()
+    {
+        var unknown = Secret(SecretText.StandIn);
+        Assert.That(_provider.Validate(Role(("password", unknown), ("verifier", unknown))), Is.Empty);
+        Assert.That(_provider.Validate(Role(("password", Secret("other")), ("verifier", unknown))), Is.Empty);
+        Assert.That(_provider.Validate(Role(("password", unknown), ("verifier", Secret(s_verifier)))), Is.Empty);
+        Assert.That(
+            (Secret("other").IsKnown, unknown.IsKnown, SecretText.Plain(SecretText.Mask).IsKnown),
+            Is.EqualTo((true, false, false))
+        );
+    }
+
     [Test]
     public void Passwords_that_cannot_be_meant_are_refused()
     {
