@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Resources;
 using Npgsql;
 
@@ -192,7 +193,7 @@ internal sealed class LeaderSession
             Host = "127.0.0.1",
             Port = tunnel.Port,
             Username = _connection.Superuser,
-            Password = password,
+            Password = SaslPrep.Prepare(password),
             Database = _database,
             ApplicationName = "kbr",
             SslMode = SslMode.Disable,

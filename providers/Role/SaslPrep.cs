@@ -5,8 +5,9 @@ using System.Text;
 namespace KeyBuzz.Reconciler.Providers.Role;
 
 /// <summary>SASLprep (RFC 4013) as PostgreSQL does it: a string that cannot be prepared is used unchanged, byte for byte. It brings its own
-/// tables (made by saslprep-tables.py), because without ICU .NET normalises nothing.</summary>
-internal static class SaslPrep
+/// tables (made by saslprep-tables.py), because without ICU .NET normalises nothing. Npgsql leaves that to .NET, so it gets passwords that
+/// are prepared.</summary>
+public static class SaslPrep
 {
     private const int HangulFirst = 0xAC00;
     private const int HangulLast = 0xD7A3;
@@ -19,9 +20,10 @@ internal static class SaslPrep
 
     private static readonly Lazy<Tables> s_tables = new(Tables.Load);
 
-    /// <summary>The password as it is hashed.</summary>
+    /// <summary>The password as it is hashed, and as Npgsql must get it. Prepared again it stays the same.</summary>
     public static string Prepare(string password)
     {
+        ArgumentNullException.ThrowIfNull(password);
         // PostgreSQL leaves ASCII alone, control characters included.
         if (Ascii.IsValid(password) || !TryDecode(password, out var characters))
         {

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Resources;
 using Npgsql;
 
@@ -79,7 +80,7 @@ public sealed class SqlLogin(string user, string password, string database, TlsL
                 Host = "127.0.0.1",
                 Port = tunnel.Port,
                 Username = user,
-                Password = password,
+                Password = SaslPrep.Prepare(password),
                 Database = database,
                 ApplicationName = "kbr",
                 SslMode = SslMode.Disable,

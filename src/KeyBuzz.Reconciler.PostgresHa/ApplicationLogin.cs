@@ -1,3 +1,4 @@
+using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Providers.SqlProxies;
 using Npgsql;
 
@@ -39,7 +40,7 @@ internal static class ApplicationLogin
             Host = "127.0.0.1",
             Port = port,
             Username = topology.Application.Name,
-            Password = topology.Application.Password.Reveal(),
+            Password = SaslPrep.Prepare(topology.Application.Password.Reveal()),
             Database = topology.ApplicationDatabase.Name,
             SslMode = SslMode.Disable, // the way to the host is SSH
             Pooling = false,

@@ -140,6 +140,25 @@ public sealed partial class ArchitectureTests
         Assert.That(naming, Is.EquivalentTo(new[] { "HostPath.cs", "ClockRead.cs" }));
     }
 
+    // Without ICU Npgsql prepares none, and a password that SASLprep changes would be refused.
+    [Test]
+    public void Npgsql_gets_prepared_passwords_only()
+    {
+        var given = new[] { "src", "providers" }
+            .SelectMany(folder => Directory.EnumerateFiles(Path.Combine(JsonSchemas.Root, folder), "*.cs", SearchOption.AllDirectories))
+            .Select(File.ReadAllText)
+            .Where(text => text.Contains("new NpgsqlConnectionStringBuilder", StringComparison.Ordinal) || GivesSettings().IsMatch(text))
+            .SelectMany(text => GivesPassword().Matches(text).Select(found => found.Value))
+            .ToList();
+        Assert.That(given, Has.Count.EqualTo(3).And.All.EqualTo("Password = SaslPrep.Prepare("));
+    }
+
+    [GeneratedRegex(@"NpgsqlConnectionStringBuilder \w+\(")]
+    private static partial Regex GivesSettings();
+
+    [GeneratedRegex(@"\bPassword = [\w.]+\(?")]
+    private static partial Regex GivesPassword();
+
     // The compiler checks every other rule of .editorconfig, and `dotnet format whitespace` the layout.
     [Test]
     public void Usings_are_in_the_formatters_order()

@@ -5,6 +5,7 @@ using System.Text;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Providers.Role;
 using KeyBuzz.Reconciler.Providers.SqlProxies;
 using KeyBuzz.Reconciler.Resources;
 
@@ -102,6 +103,30 @@ internal sealed class TlsLoginTests
             CancellationToken.None
         );
         Assert.That((inRecovery, trouble), Is.EqualTo(((bool?)null, "psql: error: refused, too")));
+    }
+
+    // As PostgreSQL hashes it, in form KC and without what SASLprep maps to nothing; .NET without ICU normalises nothing.
+    [TestCase("plain")]
+    [TestCase("5 µ² ½")]
+    [TestCase("cafe\u0301")]
+    [TestCase("no\u00a0break")]
+    [TestCase("soft\u00adhyphen")]
+    public async Task A_password_is_proved_as_PostgreSQL_has_hashed_it(string password)
+    {
+        using var server = new TcpListener(IPAddress.Loopback, 0);
+        server.Start();
+        var proved = ScramLogin.ProvesAsync(server, ScramVerifier.Make(password, "0123456789abcdef"u8));
+        var group = new Group(((IPEndPoint)server.LocalEndpoint).Port, new ToolAnswer(2, ""));
+
+        var (_, _, trouble) = await new SqlLogin("kb_app", password, "app", tls: null, requiresTls: false).AskAsync(
+            group,
+            "lb-1",
+            "10.0.0.11",
+            6432,
+            CancellationToken.None
+        );
+
+        Assert.That(await proved, Is.True, trouble);
     }
 
     // Answers every login as PostgreSQL does one for which pg_hba.conf has no entry.
