@@ -1,3 +1,4 @@
+using System.Net;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
@@ -200,6 +201,15 @@ internal static class PatroniFile
             yield return $"host all {superuser} all reject";
         }
 
+        if (topology.Tls is { HopsRequired: true, ClientsRequired: false })
+        {
+            // The line of a network that members are in would let them in without TLS.
+            foreach (var member in topology.Members.Where(member => topology.Networks.Any(network => Contains(network, member.Address))))
+            {
+                yield return $"hostnossl all all {Single(member.Address)} reject";
+            }
+        }
+
         var client = topology.Tls is { ClientsRequired: true } ? TlsOnly : "host";
         foreach (var place in topology.Proxies.Select(proxy => Single(proxy.Address)).Concat(topology.Networks))
         {
@@ -213,6 +223,8 @@ internal static class PatroniFile
         && name.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter is '_' or '-')
             ? name
             : ConfigText.InQuotes(name);
+
+    private static bool Contains(string network, string address) => IPNetwork.Parse(network).Contains(IPAddress.Parse(address));
 
     private static string Single(string address) => address + (address.Contains(':', StringComparison.Ordinal) ? "/128" : "/32");
 

@@ -105,8 +105,34 @@ internal sealed class TlsTests : BlueprintFixture
             Assert.That(patroni, Does.Contain("- 'hostssl replication kb_repl 10.0.0.120/32 scram-sha-256'"));
             Assert.That(patroni, Does.Contain("- 'hostssl all kb_admin 10.0.0.120/32 scram-sha-256'"));
             Assert.That(patroni, Does.Contain("- 'host all all 10.0.0.11/32 scram-sha-256'"), "clients may still choose");
+            Assert.That(patroni, Does.Not.Contain("hostnossl"));
             Assert.That(pgbouncer, Does.Contain("\nserver_tls_sslmode = verify-full\nserver_tls_ca_file = /etc/pgbouncer/ca.crt\n"));
         });
+    }
+
+    [TestCase("{ hops: required }", "10.9.0.0/16, 10.0.0.120/30", "10.0.0.120 10.0.0.121 10.0.0.122")]
+    [TestCase("{ hops: required }", "10.9.0.0/16, 10.0.0.122/32, 2001:db8::/32", "10.0.0.122")]
+    [TestCase("{ hops: required }", "10.9.0.0/16", "")]
+    [TestCase("offered", "10.0.0.0/16", "")]
+    [TestCase("required", "10.0.0.0/16", "")]
+    public void Required_hops_are_not_left_open_by_a_network_that_members_are_in(string tls, string networks, string refused)
+    {
+        var rules = Content(With($"tls: {tls}", $"networks: [{networks}]"), "config_file.patroni@db-slave-01")
+            .Split('\n')
+            .Where(line => line.StartsWith("    - 'host", StringComparison.Ordinal))
+            .Select(line => line.Trim(' ', '-', '\''))
+            .ToList();
+        string[] expected =
+        [
+            .. refused.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(one => $"hostnossl all all {one}/32 reject"),
+        ];
+
+        Assert.That(rules.Where(rule => rule.StartsWith("hostnossl", StringComparison.Ordinal)), Is.EqualTo(expected));
+        if (expected.Length > 0)
+        {
+            var first = rules.FindIndex(rule => rule.StartsWith("host all all ", StringComparison.Ordinal) && !rule.Contains("127.0.0.1"));
+            Assert.That(rules.IndexOf(expected[^1]), Is.LessThan(first), "the first line that fits decides");
+        }
     }
 
     [TestCase("required")]
