@@ -68,15 +68,17 @@ internal static class PgBouncerFiles
         );
 
     // In the container, a user after the other. PgBouncer can open a server connection for a user only with what a client proved to it, so
-    // a login with the new password is needed once after a change. A refusal is an error; an unreachable PostgreSQL is not.
+    // a login with the new password is needed once after a change. A refusal is an error; an unreachable PostgreSQL and a full pool, in
+    // whose queue a query waits, are not. Such logins take 17 s together at most, and the command may take 20.
     private const string Login = """
         refused=0
-        while IFS= read -r user && IFS= read -r database && IFS= read -r PGPASSWORD; do
+        end=$(($(date +%s) + 12))
+        while [ "$(date +%s)" -lt "$end" ] && IFS= read -r user && IFS= read -r database && IFS= read -r PGPASSWORD; do
             PGUSER=$user
             PGDATABASE=$database
             export PGPASSWORD PGUSER PGDATABASE
             case $database in pgbouncer) query='SHOW VERSION' ;; *) query='SELECT 1' ;; esac
-            said=$(PGCONNECT_TIMEOUT=4 psql -X -q -A -t -w -h "$0" -p "$1" -c "$query" 2>&1 </dev/null) && continue
+            said=$(PGCONNECT_TIMEOUT=4 timeout 5 psql -X -q -A -t -w -h "$0" -p "$1" -c "$query" 2>&1 </dev/null) && continue
             case $said in *authentication*|*password*|*SASL*|*SCRAM*|*'no such user'*) echo "$user: $said" >&2; refused=1 ;; esac
         done
         exit $refused

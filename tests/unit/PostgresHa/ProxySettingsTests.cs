@@ -1,8 +1,10 @@
 using KeyBuzz.Reconciler.Configuration;
+using KeyBuzz.Reconciler.Tests.Providers;
 
 namespace KeyBuzz.Reconciler.Tests.PostgresHa;
 
 /// <summary>What an operator may set of HAProxy and PgBouncer beyond what kbr sets by itself.</summary>
+[System.Runtime.Versioning.SupportedOSPlatform("linux")]
 internal sealed class ProxySettingsTests : BlueprintFixture
 {
     [Test]
@@ -124,6 +126,49 @@ internal sealed class ProxySettingsTests : BlueprintFixture
             )
         );
         Assert.That(Haproxy("idle_timeout: 1h"), Does.Contain("    timeout client 3600s\n    timeout server 3600s\n    retries 1\n"));
+    }
+
+    // The query of one whose pool is full waits in PgBouncer's queue, which has let its login in.
+    [TestCase("kb_admin kb_app billing report", "", 0)]
+    [TestCase("kb_admin", "report", 1)]
+    [TestCase("", "", 0)]
+    public void A_full_pool_is_no_refusal_of_a_login_however_many_users_there_are(string waiting, string refused, int exit)
+    {
+        Environment["A"] = "canary-A";
+        var users = Find(
+            With("users: [{ name: billing, password: '${secret.A}' }, { name: report, password: '${secret.A}' }]"),
+            "config_file.pgbouncer-users@haproxy-01"
+        ).Spec;
+        System.IO.File.WriteAllText(
+            Path.Combine(Folder, "psql"),
+            $"""
+            #!/bin/sh
+            case " {waiting} " in *" $PGUSER "*) exec sleep 60 ;; esac
+            case " {refused} " in *" $PGUSER "*) echo 'FATAL: password authentication failed' >&2; exit 2 ;; esac
+
+            """
+        );
+        System.IO.File.SetUnixFileMode(Path.Combine(Folder, "psql"), UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        var input = $"{users.Text("confirm_input")!.Reveal()}";
+
+        var result = ProviderBench.Shell(
+            $$"""
+            PATH={{Folder}}:$PATH
+            docker() { case $1 in container) echo kbr ;; exec) shift 3; "$@" ;; esac; }
+            begin=$(date +%s)
+            { {{users.String("reload_confirm")}}
+            } <<'END'
+            {{input}}END
+            exit=$?
+            echo $(($(date +%s) - begin))
+            exit $exit
+
+            """
+        );
+
+        Assert.That(result.ExitCode, Is.EqualTo(exit), result.Error);
+        Assert.That(result.Error.Contains($"{refused}: FATAL", StringComparison.Ordinal), Is.EqualTo(exit == 1));
+        Assert.That(int.Parse(result.Output, System.Globalization.CultureInfo.InvariantCulture), Is.LessThan(20), "the provider's bound");
     }
 
     private string PgBouncer(string settings) => Content(Load(Settings(settings)), "config_file.pgbouncer@haproxy-01");
