@@ -117,10 +117,17 @@ public sealed class CertificateAuthority
             + "\n";
     }
 
-    // Whole seconds, as certificates have them. Of one that is only valid for minutes, no more than a tenth is past.
+    /// <summary>The time that a new certificate has left. One that is renewed as long before its end is due when it is issued.</summary>
+    /// <param name="validity">How long it is valid.</param>
+    public static TimeSpan LeftWhenIssued(TimeSpan validity) => validity - Backdated(validity);
+
+    // Of one that is only valid for minutes, no more than a tenth is past.
+    private static TimeSpan Backdated(TimeSpan validity) => validity / 10 < s_backdated ? validity / 10 : s_backdated;
+
+    // Whole seconds, as certificates have them.
     private static DateTimeOffset StartOf(DateTimeOffset now, TimeSpan validity)
     {
-        var start = now - (validity / 10 < s_backdated ? validity / 10 : s_backdated);
+        var start = now - Backdated(validity);
         return new DateTimeOffset(start.Ticks - (start.Ticks % TimeSpan.TicksPerSecond), start.Offset);
     }
 

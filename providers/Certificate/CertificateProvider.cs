@@ -30,6 +30,7 @@ public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, I
     private const string PortKey = "port";
     private const string AuthorityKey = "authority";
     private const int LongestSubject = 64;
+    private const long LongestValidity = 3_155_760_000;
 
     private readonly TimeProvider _time;
     private readonly string _markers;
@@ -114,12 +115,19 @@ public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, I
             yield return Error(resource, $"mode {mode} lets everyone on the host use a private key", "give mode 0600, or 0640 and a group");
         }
 
-        if (spec.Integer("renew_before") >= spec.Integer("validity"))
+        if (spec.Integer("validity") is > LongestValidity)
+        {
+            yield return Error(resource, $"validity may be at most {LongestValidity} seconds, a hundred years");
+        }
+        else if (
+            CertificateAuthority.LeftWhenIssued(TimeSpan.FromSeconds(spec.Integer("validity") ?? 0)).TotalSeconds is var left
+            && spec.Integer("renew_before") >= left
+        )
         {
             yield return Error(
                 resource,
                 "renew_before is not shorter than validity",
-                "each apply would renew it; give a third of the validity"
+                $"a new certificate has {(long)left} s left, so each apply would renew it; give a third of the validity"
             );
         }
 

@@ -33,12 +33,13 @@ internal sealed class TlsSection(SectionReader section, BlueprintContext context
         var isRequired = mode == RequiredMode;
         var validity = own.Duration("validity", TimeSpan.FromDays(90), s_leastValidity);
         var renewBefore = own.Duration("renew_before", validity / 3, TimeSpan.FromSeconds(1));
-        if (renewBefore >= validity)
+        var left = CertificateAuthority.LeftWhenIssued(validity);
+        if (renewBefore >= left)
         {
             own.Error(
                 "'renew_before' is not shorter than 'validity'",
                 own.Place("renew_before"),
-                "each apply would renew every certificate",
+                $"a new certificate has {(long)left.TotalSeconds} s left, so each apply would renew every one",
                 "give a third of the validity, or leave it out"
             );
         }

@@ -326,9 +326,19 @@ internal sealed class TlsTests : BlueprintFixture
     [TestCase("tls: { mode: on }", "'mode' cannot be 'on'")]
     [TestCase("tls: { validity: 10s }", "'validity' must be a time")]
     [TestCase("tls: { validity: 1h, renew_before: 1h }", "'renew_before' is not shorter than 'validity'")]
+    [TestCase("tls: { validity: 1h, renew_before: 55m }", "a new certificate has 3300 s left, so each apply would renew every one")]
+    [TestCase("tls: { validity: 10m, renew_before: 9m }", "a new certificate has 540 s left")]
     [TestCase("tls: { authority: { certificate: no.crt, key: no.key } }", "the file 'no.crt' cannot be read")]
     [TestCase("tls: { mod: off }", "'mod'")]
     public void A_wrong_section_is_refused(string line, string expected) => Assert.That(Errors(With(line)), Has.Some.Contains(expected));
+
+    [Test]
+    public void A_certificate_is_not_due_when_it_is_issued() =>
+        Assert.DoesNotThrow(() =>
+        {
+            Load(With("tls: { validity: 1h, renew_before: 3299s }"));
+            Load(With("tls: { validity: 10m, renew_before: 539s }"));
+        });
 
     [Test]
     public void A_missing_or_damaged_authority_is_an_error_with_its_remedy()

@@ -259,10 +259,22 @@ public sealed class CertificateTests
 
     [TestCase("mode", "0644", "lets everyone on the host use a private key")]
     [TestCase("renew_before", 86400L, "not shorter than validity")]
+    [TestCase("renew_before", 86100L, "not shorter than validity")]
+    [TestCase("validity", 4_000_000_000L, "at most 3155760000 seconds")]
+    [TestCase("validity", long.MaxValue, "at most 3155760000 seconds")]
     [TestCase("subject", "", "1 to 64 letters")]
     [TestCase("loaded_by", "container:app", "go together")]
     public void A_wrong_declaration_is_refused(string name, object value, string expected) =>
         Assert.That(_provider.Validate(Declared((name, value))).Select(finding => finding.Summary), Has.One.Contains(expected));
+
+    [Test]
+    public void One_that_is_renewed_as_early_as_it_may_is_not_due_when_it_is_issued()
+    {
+        var resource = Declared(("renew_before", 86099L));
+
+        Assert.That(_provider.Validate(resource), Is.Empty);
+        Assert.That(Differences(Issued(("renew_before", 86099L)), resource: resource), Is.Empty);
+    }
 
     [Test]
     public void A_name_that_no_client_can_connect_to_is_refused() =>
