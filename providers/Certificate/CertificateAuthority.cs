@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Formats.Asn1;
 using System.Net;
 using System.Security.Cryptography;
@@ -26,14 +27,20 @@ public sealed class CertificateAuthority
 
     private readonly byte[] _key;
 
-    private CertificateAuthority(X509Certificate certificate, byte[] key)
+    private CertificateAuthority(ImmutableArray<X509Certificate> chain, byte[] key)
     {
-        Certificate = certificate;
+        Chain = chain;
         _key = key;
     }
 
     /// <summary>Its certificate.</summary>
-    public X509Certificate Certificate { get; }
+    public X509Certificate Certificate => Chain[0];
+
+    /// <summary>Its certificate, and those of the authorities behind it.</summary>
+    public ImmutableArray<X509Certificate> Chain { get; }
+
+    /// <summary>The time until which what it signs is trusted: the first end in its chain.</summary>
+    public DateTimeOffset NotAfter => Chain.Min(certificate => certificate.NotAfter);
 
     /// <summary>How it is named in the attribute <c>issuer</c> of the certificates that it signed.</summary>
     public string Shown => Shows(Certificate.Subject, Certificate.KeyIdentifier);
@@ -53,31 +60,33 @@ public sealed class CertificateAuthority
         return Convert.ToBase64String([.. key.ExportPkcs8PrivateKey(), .. certificate]);
     }
 
-    /// <summary>Reads an authority: the word that <see cref="Create"/> makes, or its certificate and its private key as PEM.</summary>
+    /// <summary>Reads an authority: the word that <see cref="Create"/> makes, or its certificate and its private key as PEM,
+    /// with the certificates of the authorities behind it after its own.</summary>
     /// <param name="text">The text.</param>
     /// <param name="problem">Why it is none; it shows nothing of the text.</param>
     public static CertificateAuthority? Read(string text, out string problem)
     {
         ArgumentNullException.ThrowIfNull(text);
         byte[]? key;
-        X509Certificate? certificate;
+        ImmutableArray<X509Certificate> chain;
         if (text.Contains("-----BEGIN", StringComparison.Ordinal))
         {
-            certificate = X509Certificate.Find(text);
+            chain = X509Certificate.FindAll(text);
             key = PemBlock.Find(text, PrivateKeyLabel) ?? FromEllipticKey(text);
         }
         else
         {
-            (key, certificate) = Split(text);
+            (key, var certificate) = Split(text);
+            chain = certificate is null ? [] : [certificate];
         }
 
         problem =
-            certificate is null ? "it has no certificate"
-            : !certificate.IsAuthority ? "its certificate is not that of an authority (CA:TRUE)"
+            chain.IsEmpty ? "it has no certificate, or one that cannot be read"
+            : chain.FirstOrDefault(one => !one.IsAuthority) is { } other ? $"its certificate '{other.Subject}' is no authority's (CA:TRUE)"
             : key is null ? "it has no private key without a passphrase"
-            : !IsKeyOf(key, certificate) ? "its key is not the ECDSA key of its certificate"
+            : !IsKeyOf(key, chain[0]) ? $"its key is not the ECDSA key of its {(chain.Length > 1 ? "first " : "")}certificate"
             : "";
-        return problem.Length == 0 ? new CertificateAuthority(certificate!, key!) : null;
+        return problem.Length == 0 ? new CertificateAuthority(chain, key!) : null;
     }
 
     /// <summary>Whether a private key in PKCS#8 is that of a certificate.</summary>

@@ -123,6 +123,16 @@ public sealed class X509Certificate
     /// <summary>The first certificate in a PEM text; null where there is none.</summary>
     public static X509Certificate? Find(string text) => PemBlock.Find(text, Label) is { } encoded ? Read(encoded) : null;
 
+    /// <summary>Every certificate in a PEM text, each once; empty where there is none, or one cannot be read.</summary>
+    public static ImmutableArray<X509Certificate> FindAll(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        var found = PemBlock.FindAll(text, Label).ConvertAll(Read);
+        return found.Contains(null) || found.Count != text.Split($"-----BEGIN {Label}-----").Length - 1
+            ? []
+            : [.. found.OfType<X509Certificate>().DistinctBy(one => one.Pem)];
+    }
+
     /// <summary>Whether the key of that certificate signed this one.</summary>
     public bool IsSignedBy(X509Certificate authority)
     {
@@ -272,8 +282,12 @@ internal static class X509Extensions
 internal static class PemBlock
 {
     /// <summary>The bytes of the first block with that label; null without one.</summary>
-    public static byte[]? Find(string text, string label)
+    public static byte[]? Find(string text, string label) => FindAll(text, label).FirstOrDefault();
+
+    /// <summary>The bytes of the blocks with that label, up to the first that is damaged.</summary>
+    public static List<byte[]> FindAll(string text, string label)
     {
+        List<byte[]> blocks = [];
         var rest = text.AsSpan();
         try
         {
@@ -281,7 +295,7 @@ internal static class PemBlock
             {
                 if (rest[found.Label].SequenceEqual(label))
                 {
-                    return Convert.FromBase64String(rest[found.Base64Data].ToString());
+                    blocks.Add(Convert.FromBase64String(rest[found.Base64Data].ToString()));
                 }
 
                 rest = rest[found.Location.End..];
@@ -292,6 +306,6 @@ internal static class PemBlock
             // Damaged: as if it were not there.
         }
 
-        return null;
+        return blocks;
     }
 }

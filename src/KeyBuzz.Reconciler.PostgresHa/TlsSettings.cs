@@ -9,7 +9,8 @@ namespace KeyBuzz.Reconciler.PostgresHa;
 /// <param name="Validity">How long a certificate is valid.</param>
 /// <param name="RenewBefore">How long before its end it is renewed.</param>
 /// <param name="Authority">The authority with its private key.</param>
-/// <param name="AuthorityCertificate">The certificate of the authority, as PEM; empty where its secret is not known.</param>
+/// <param name="AuthorityCertificate">The trusted certificates as PEM, that of the authority first; empty where its secret is not
+/// known.</param>
 public sealed record TlsSettings(
     bool HopsRequired,
     TimeSpan Validity,
@@ -20,6 +21,9 @@ public sealed record TlsSettings(
 {
     /// <summary>Whether clients without TLS are refused, too.</summary>
     public bool ClientsRequired { get; init; }
+
+    /// <summary>The time until which the authority is trusted; null where its secret is not known.</summary>
+    public DateTimeOffset? AuthorityEnd { get; init; }
 
     /// <summary>The name of the resources of type <c>certificate</c>: that of the service.</summary>
     public const string ResourceType = "certificate";

@@ -94,7 +94,8 @@ internal sealed class TlsSection(SectionReader section, BlueprintContext context
         settings = settings with { Authority = new SecretText([new SecretText.Part(text, true)]) };
         if (CertificateAuthority.Read(text, out var problem) is { } authority)
         {
-            return settings with { AuthorityCertificate = authority.Certificate.Pem + Trusted(own) };
+            var trusted = authority.Chain.Concat(Trusted(own)).Select(certificate => certificate.Pem).Distinct();
+            return settings with { AuthorityCertificate = string.Concat(trusted), AuthorityEnd = authority.NotAfter };
         }
 
         // A stand-in for a secret that is not needed is none, either.
@@ -114,9 +115,9 @@ internal sealed class TlsSection(SectionReader section, BlueprintContext context
     }
 
     // Those of before and of later, while the authority is replaced. The first one signs.
-    private string Trusted(SectionReader own)
+    private List<X509Certificate> Trusted(SectionReader own)
     {
-        var all = "";
+        List<X509Certificate> all = [];
         foreach (var word in own.Words(TrustKey, "a local file"))
         {
             if (Content(own, word) is not { } text)
@@ -124,13 +125,21 @@ internal sealed class TlsSection(SectionReader section, BlueprintContext context
                 continue;
             }
 
-            if (X509Certificate.Find(text) is { IsAuthority: true } certificate)
+            var found = X509Certificate.FindAll(text);
+            if (!found.IsEmpty && found.All(certificate => certificate.IsAuthority))
             {
-                all += certificate.Pem;
+                all.AddRange(found);
             }
             else
             {
-                own.Error($"the file '{word.Value}' has no certificate of an authority", word.At, null, "kbr connect --ca prints one");
+                own.Error(
+                    found.IsEmpty
+                        ? $"the file '{word.Value}' has no certificate of an authority, or one that cannot be read"
+                        : $"the file '{word.Value}' has a certificate that is no authority's",
+                    word.At,
+                    found.FirstOrDefault(certificate => !certificate.IsAuthority) is { } other ? $"it is that of '{other.Subject}'" : null,
+                    "kbr connect --ca prints one"
+                );
             }
         }
 

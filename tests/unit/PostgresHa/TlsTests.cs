@@ -369,6 +369,65 @@ internal sealed class TlsTests : BlueprintFixture
     }
 
     [Test]
+    public void Every_authority_of_a_file_is_trusted_and_a_file_with_another_certificate_is_refused()
+    {
+        var (next, last) = (Other("next"), Other("last"));
+        var leaf = CertificateAuthority
+            .Read(Authority, out _)!
+            .Issue("db-1", ["db-1"], TimeProvider.System.GetUtcNow(), TimeSpan.FromDays(1));
+        System.IO.File.WriteAllText(Path.Combine(Folder, "both.crt"), next + last);
+        System.IO.File.WriteAllText(Path.Combine(Folder, "leaf.crt"), next + leaf);
+        System.IO.File.WriteAllText(Path.Combine(Folder, "damaged.crt"), next + last.Replace("MII", "MIJ", StringComparison.Ordinal));
+        var own = CertificateAuthority.Read(Authority, out _)!.Certificate.Pem;
+
+        Assert.That(Topology(With("tls: { also_trust: both.crt }")).Tls!.AuthorityCertificate, Is.EqualTo(own + next + last));
+        Assert.That(OnlyError(With("tls: { also_trust: leaf.crt }")), Does.Contain("is no authority's [it is that of 'db-1']"));
+        Assert.That(OnlyError(With("tls: { also_trust: damaged.crt }")), Does.Contain("or one that cannot be read"));
+
+        static string Other(string name) =>
+            CertificateAuthority.Read(CertificateAuthority.Create(name, TimeProvider.System.GetUtcNow()), out _)!.Certificate.Pem;
+    }
+
+    [Test]
+    public void The_authorities_behind_an_authority_of_files_are_trusted_and_the_first_one_signs()
+    {
+        ProviderBench.Output(
+            $"""
+            cd {Folder}
+            openssl ecparam -name prime256v1 -genkey -noout -out root.key
+            openssl req -x509 -new -key root.key -subj '/CN=Acme root' -days 20 -out root.crt
+            openssl ecparam -name prime256v1 -genkey -noout -out ca.key
+            openssl req -new -key ca.key -subj '/CN=Acme CA' -out ca.csr
+            printf 'basicConstraints=critical,CA:TRUE\nsubjectKeyIdentifier=hash\n' >ca.ext
+            openssl x509 -req -in ca.csr -CA root.crt -CAkey root.key -set_serial 7 -days 30 -extfile ca.ext -out ca.crt 2>/dev/null
+            cat ca.crt root.crt >chain.pem
+            cat root.crt ca.crt >reversed.pem
+            chmod 0600 ca.key
+            """
+        );
+        Environment.Remove("TLS_AUTHORITY");
+        var cluster = Load(With("tls: { authority: { certificate: chain.pem, key: ca.key } }"));
+        var tls = cluster.Model<PostgresTopology>()!.Tls!;
+        var issued = CertificateAuthority.Read(tls.Authority.Reveal(), out _)!;
+
+        Assert.That(
+            X509Certificate.FindAll(tls.AuthorityCertificate).Select(one => one.Subject),
+            Is.EqualTo(new[] { "Acme CA", "Acme root" })
+        );
+        Assert.That(tls.AuthorityEnd, Is.EqualTo(X509Certificate.FindAll(tls.AuthorityCertificate)[1].NotAfter), "the root ends first");
+        System.IO.File.WriteAllText(
+            Path.Combine(Folder, "server.pem"),
+            issued.Issue("db-1", ["db-1"], TimeProvider.System.GetUtcNow(), TimeSpan.FromDays(1))
+        );
+        System.IO.File.WriteAllText(Path.Combine(Folder, "trusted.crt"), tls.AuthorityCertificate);
+        Assert.That(ProviderBench.Output($"openssl verify -CAfile {Folder}/trusted.crt {Folder}/server.pem"), Does.EndWith("OK"));
+        Assert.That(
+            OnlyError(With("tls: { authority: { certificate: reversed.pem, key: ca.key } }")),
+            Does.Contain("its key is not the ECDSA key of its first certificate")
+        );
+    }
+
+    [Test]
     public void An_authority_of_files_needs_a_private_key_that_is_closed()
     {
         var pem = ProviderBench.Output(

@@ -277,6 +277,20 @@ public sealed class CertificateTests
     }
 
     [Test]
+    public void Every_certificate_of_a_PEM_file_is_read_or_none()
+    {
+        var (one, two) = (
+            CertificateAuthority.Read(Ours, out _)!.Certificate.Pem,
+            CertificateAuthority.Read(Theirs, out _)!.Certificate.Pem
+        );
+
+        Assert.That(X509Certificate.FindAll($"a comment\n{one}{two}{one}").Select(found => found.Pem), Is.EqualTo(new[] { one, two }));
+        Assert.That(X509Certificate.FindAll(one + two.Replace("MII", "M!I", StringComparison.Ordinal)), Is.Empty);
+        Assert.That(X509Certificate.FindAll(one + two.Replace("MII", "MIJ", StringComparison.Ordinal)), Is.Empty);
+        Assert.That(X509Certificate.FindAll("nothing"), Is.Empty);
+    }
+
+    [Test]
     public void A_name_that_no_client_can_connect_to_is_refused() =>
         Assert.That(
             _provider
