@@ -151,6 +151,7 @@ def healthy(minutes):
     series[of_host("volume_free_bytes", MEMBERS[1])] = f"{80_000_000_000}x120 {55_000_000_000}x100 {80_000_000_000}x{max(1, minutes - 220)}"
     series |= {check(name): constant(0) for name in CHECKS}
     series[status("last_change_failed")] = constant(0)
+    series[status("certificate_end_timestamp_seconds", ',service="authority"')] = constant(10_000_000)
     series |= {DRIFT: constant(0), drifted("changed"): constant(0), drifted("deleted"): constant(0)}
     # It runs every hour.
     series[DRIFT_RUN] = " ".join(f"{3600 * hour}x59" for hour in range(minutes // 60 + 1))
@@ -218,6 +219,7 @@ FAULTS = {
     "KbrDriftFound": ({DRIFT: then(0, 1), drifted("changed"): then(0, 2), drifted("deleted"): then(0, 1)}, 131, 1),
     "KbrDriftUnknown": ({DRIFT: then(0, 1)}, 131, 1),
     "KbrCertificateExpires": ({of_host("certificate_end_timestamp_seconds", "db-1", ',service="patroni"'): then(10_000_000, 600)}, 21, 1),
+    "KbrAuthorityExpires": ({status("certificate_end_timestamp_seconds", ',service="authority"'): then(10_000_000, 5_000_000)}, 21, 1),
     "KbrArchiveBehind": ({check("archive"): then(0, 1)}, 21, 1),
     "KbrBackupOld": ({check("backup"): then(0, 1)}, 26, 1),
     "KbrProofFailed": ({check("proof"): then(0, 1)}, 26, 1),

@@ -31,6 +31,7 @@ public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, I
     private const string AuthorityKey = "authority";
     private const int LongestSubject = 64;
     private const long LongestValidity = 3_155_760_000;
+    private const string ReplaceAuthority = "replace it (docs/tls.md, The authority)";
 
     private readonly TimeProvider _time;
     private readonly string _markers;
@@ -256,7 +257,13 @@ public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, I
         {
             var authority = AuthorityOf(change.Resource)
                 ?? throw new ChangeFailedException("the authority of the certificate cannot be read; kbr validate names the problem");
-            var content = authority.Issue(spec.Subject, spec.Names, _time.GetUtcNow(), spec.Validity);
+            var now = _time.GetUtcNow();
+            if (now >= authority.NotAfter)
+            {
+                throw new ChangeFailedException($"{Expired(authority)}; {ReplaceAuthority}");
+            }
+
+            var content = authority.Issue(spec.Subject, spec.Names, now, spec.Validity);
             body.Append(swap.RenderWrite(content, file.Owner, file.Group, file.Mode, check: null));
         }
 
@@ -312,6 +319,33 @@ public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, I
             ? null
             : trouble;
     }
+
+    /// <summary>An error where the declared authority has expired, and a warning where it ends before a certificate that it issues now;
+    /// null elsewhere, and where it is not known.</summary>
+    /// <param name="resource">A certificate.</param>
+    /// <param name="now">The time.</param>
+    public static Diagnostic? EndOfAuthority(Resource resource, DateTimeOffset now)
+    {
+        ArgumentNullException.ThrowIfNull(resource);
+        if (AuthorityOf(resource) is not { } authority)
+        {
+            return null;
+        }
+
+        return now >= authority.NotAfter
+                ? Diagnostic.Error(Expired(authority), resource.Location, "who verifies it refuses every server", ReplaceAuthority)
+            : authority.NotAfter - now < CertificateSpec.Of(resource).Validity
+                ? Diagnostic.Warning(
+                    $"the authority {authority.Shown} ends at {CertificateSpec.Shown(authority.NotAfter)}",
+                    resource.Location,
+                    "a certificate that it issues now is not trusted until its own end",
+                    ReplaceAuthority
+                )
+            : null;
+    }
+
+    private static string Expired(CertificateAuthority authority) =>
+        $"the authority {authority.Shown} expired at {CertificateSpec.Shown(authority.NotAfter)}";
 
     // Commands that only compare do without secrets, and with a stand-in for each.
     private static CertificateAuthority? AuthorityOf(Resource resource) =>

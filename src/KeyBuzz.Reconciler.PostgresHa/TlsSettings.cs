@@ -34,6 +34,9 @@ public sealed record TlsSettings(
     /// <summary>The file with the authority's certificate, beside the service's configuration.</summary>
     public const string AuthorityFileName = "ca.crt";
 
+    /// <summary>The service that the end of the authority is measured under.</summary>
+    public const string AuthorityService = "authority";
+
     /// <summary>The name under which a client keeps the authority's certificate.</summary>
     public static string ClientFileOf(string scope) => $"{scope}-ca.crt";
 

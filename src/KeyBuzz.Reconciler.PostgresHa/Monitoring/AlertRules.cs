@@ -331,10 +331,17 @@ public static class AlertRules
                 [
                     new(
                         "KbrCertificateExpires",
-                        $"{Metric("certificate_end_timestamp_seconds")} - time() < {Number((long)tls.RenewBefore.TotalSeconds / 2)}",
+                        $"{CertificateEnd("!=")} - time() < {Number((long)tls.RenewBefore.TotalSeconds / 2)}",
                         "10m",
                         false,
                         "the certificate of {{ $labels.service }} on {{ $labels.host }} was not renewed: kbr apply"
+                    ),
+                    new(
+                        "KbrAuthorityExpires",
+                        $"{CertificateEnd("=")} - time() < {Number((long)tls.Validity.TotalSeconds)}",
+                        "10m",
+                        false,
+                        $"the authority of {topology.Scope} ends before the certificates that it issues: replace it"
                     ),
                 ],
             .. topology.Backup is null
@@ -348,6 +355,9 @@ public static class AlertRules
         ];
 
         string Metric(string name) => $"kbr_status_{name}{{{scope}}}";
+
+        string CertificateEnd(string operation) =>
+            $"kbr_status_certificate_end_timestamp_seconds{{{scope},service{operation}\"{TlsSettings.AuthorityService}\"}}";
 
         AlertRule Check(string name, string check, string time, string summary) =>
             new(name, $"kbr_status_check{{{scope},check=\"{check}\",verdict=\"not_ok\"}} == 1", time, false, summary);

@@ -324,17 +324,16 @@ internal sealed partial class StatusJudgement
             );
         }
 
+        if (_topology.Tls?.AuthorityEnd is { } end)
+        {
+            yield return CertificateEnd(end, ("service", TlsSettings.AuthorityService));
+        }
+
         foreach (var (place, certificate, _) in Certificates)
         {
             if (certificate is not null)
             {
-                yield return new StatusMeasure(
-                    "certificate_end_timestamp_seconds",
-                    "When the certificate expires, in seconds since 1970.",
-                    certificate.NotAfter.ToUnixTimeSeconds(),
-                    ("host", place.Host),
-                    ("service", place.Service)
-                );
+                yield return CertificateEnd(certificate.NotAfter, ("host", place.Host), ("service", place.Service));
             }
         }
 
@@ -363,6 +362,9 @@ internal sealed partial class StatusJudgement
             );
         }
     }
+
+    private static StatusMeasure CertificateEnd(DateTimeOffset end, params ImmutableArray<(string Name, string Value)> labels) =>
+        new("certificate_end_timestamp_seconds", "When the certificate expires, in seconds since 1970.", end.ToUnixTimeSeconds(), labels);
 
     private static IEnumerable<StatusMeasure> OfServer(string host, MemberVitals vitals)
     {

@@ -16,10 +16,15 @@ internal sealed partial class StatusJudgement
         }
 
         const string Name = "tls";
-        var troubles = new List<(StatusPlace Place, string Text)>();
-        (string Of, DateTimeOffset At)? first = X509Certificate.Find(tls.AuthorityCertificate) is { } authority
-            ? ("the authority", authority.NotAfter)
-            : null;
+        var troubles = new List<(StatusPlace? Place, string Text)>();
+        (string Of, DateTimeOffset At)? first = tls.AuthorityEnd is { } last ? ("the authority", last) : null;
+        if (Now >= first?.At)
+        {
+            troubles.Add(
+                (null, "the authority has expired, and who verifies it refuses every server: replace it (docs/tls.md, The authority)")
+            );
+        }
+
         foreach (var (place, found, served) in Certificates)
         {
             var of = $"{place.Service} on {place.Host}";
@@ -67,7 +72,7 @@ internal sealed partial class StatusJudgement
             ? Item(Name, All, text)
             : new StatusItem(Name, StatusVerdict.NotOk, $"{string.Join("; ", troubles.Select(one => one.Text))}; {text}")
             {
-                Places = [.. troubles.Select(one => one.Place)],
+                Places = [.. troubles.Select(one => one.Place).OfType<StatusPlace>()],
             };
     }
 

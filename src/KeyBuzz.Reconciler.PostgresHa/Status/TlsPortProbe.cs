@@ -32,6 +32,7 @@ public sealed record TlsPort(
         Error is not null || settings is null ? null
         : Certificate is not { } certificate ? "no TLS"
         : now >= certificate.NotAfter ? "expired"
+        : now >= settings.AuthorityEnd ? "of an authority that has expired"
         : X509Certificate.Find(settings.AuthorityCertificate) is { } authority && !certificate.IsSignedBy(authority)
             ? "of another authority"
         : !certificate.Names.Contains(Address) ? "for other names"

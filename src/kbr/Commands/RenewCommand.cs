@@ -28,6 +28,7 @@ internal static class RenewCommand
                 var (json, withAll) = (parsed.Read(context.Options.Json), parsed.Read(all));
                 var cluster = context.Load(parsed, terminal, secretsOptional: true);
                 RefuseMissingSecrets(cluster);
+                RefuseExpired(cluster, context.Time.GetUtcNow());
                 var plan = new Plan([], [], []);
                 await using (var session = context.Open(parsed, terminal, cluster))
                 {
@@ -143,6 +144,15 @@ internal static class RenewCommand
             {
                 throw Missing($"the authority of {resource.Address} cannot sign: {trouble}");
             }
+        }
+    }
+
+    private static void RefuseExpired(Cluster cluster, DateTimeOffset now)
+    {
+        Diagnostic[] expired = [.. AuthorityEnds.Of(cluster, now).Where(finding => finding.Severity == Severity.Error)];
+        if (expired.Length > 0)
+        {
+            throw new DiagnosticException(expired);
         }
     }
 

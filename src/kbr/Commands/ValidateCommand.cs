@@ -1,6 +1,7 @@
 using System.CommandLine;
 using KeyBuzz.Reconciler.Cli.Blueprints;
 using KeyBuzz.Reconciler.Cli.Views;
+using KeyBuzz.Reconciler.Diagnostics;
 
 namespace KeyBuzz.Reconciler.Cli.Commands;
 
@@ -13,13 +14,19 @@ internal static class ValidateCommand
         command.SetAction(parsed => context.RunAsync(parsed, (terminal, _, _) =>
             {
                 var cluster = context.Load(parsed, terminal);
+                Diagnostic[] findings = [.. cluster.Warnings, .. AuthorityEnds.Of(cluster, context.Time.GetUtcNow())];
+                if (findings.Any(finding => finding.Severity == Severity.Error))
+                {
+                    throw new DiagnosticException(findings);
+                }
+
                 if (parsed.Read(context.Options.Json))
                 {
-                    terminal.Line(JsonView.DiagnosticsDocument(cluster.Warnings));
+                    terminal.Line(JsonView.DiagnosticsDocument(findings));
                 }
                 else
                 {
-                    DiagnosticView.Show(terminal, cluster.Warnings);
+                    DiagnosticView.Show(terminal, findings);
                     terminal.Line($"{cluster.File} is valid: {cluster.Hosts.Length} hosts, {cluster.Resources.Length} resources");
                     foreach (var fact in blueprints.SelectMany(blueprint => blueprint.Facts(cluster)))
                     {

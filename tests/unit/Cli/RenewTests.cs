@@ -71,6 +71,22 @@ public sealed class RenewTests : LocalCluster
     }
 
     [Test]
+    public void An_authority_that_has_expired_is_an_error_of_renew_and_validate_and_of_no_other_command()
+    {
+        var now = TimeProvider.System.GetUtcNow();
+        Secrets($"APP_PASS={Password}\nKBR_KEY=canary-of-the-key\n", CertificateAuthority.Create("old", now.AddDays(-3651)));
+
+        Assert.That(Refused("renew"), Does.Contain("the authority old (key ").And.Contain(" expired at ").And.Contain("docs/tls.md"));
+        Assert.That(Refused("validate").Split("expired at"), Has.Length.EqualTo(2), "two certificates have one authority");
+        Assert.That(Kbr("state", "list").Exit, Is.Zero);
+
+        Secrets($"APP_PASS={Password}\nKBR_KEY=canary-of-the-key\n", CertificateAuthority.Create("old", now.AddDays(-3650).AddMinutes(30)));
+        var (exit, _, warning) = Kbr("validate");
+        Assert.That(exit, Is.Zero, warning);
+        Assert.That(warning.Split("Warning: the authority old (key "), Has.Length.EqualTo(2), warning);
+    }
+
+    [Test]
     public void Of_the_secrets_it_needs_the_authority_and_the_key_only()
     {
         Secrets("KBR_KEY=canary-of-the-key\n");
@@ -137,7 +153,8 @@ public sealed class RenewTests : LocalCluster
 
     private static string Content(string path) => File.ReadAllText(path);
 
-    private void Secrets(string others) => Write("credentials/postgres.env", $"{others}TLS_AUTHORITY={s_authority}\n");
+    private void Secrets(string others, string? authority = null) =>
+        Write("credentials/postgres.env", $"{others}TLS_AUTHORITY={authority ?? s_authority}\n");
 
     // Each is valid for so many hours; one that was issued for fewer is due.
     private void Declare(int web, int mail, string workers = "4", string mailSubject = "mail") =>

@@ -1,6 +1,7 @@
 using System.Text;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa;
+using KeyBuzz.Reconciler.PostgresHa.Monitoring;
 using KeyBuzz.Reconciler.PostgresHa.Status;
 using KeyBuzz.Reconciler.Providers;
 using KeyBuzz.Reconciler.Providers.Certificate;
@@ -262,6 +263,7 @@ internal sealed class TlsTests : BlueprintFixture
     [TestCase("offered", 2, "another", StatusVerdict.NotOk, "patroni on db-master-01 serves another certificate than its file: kbr apply")]
     [TestCase("offered", 2, "none", StatusVerdict.NotOk, "patroni on db-master-01 serves no TLS; first expiry ")]
     [TestCase("{ validity: 1h }", 2, "expired", StatusVerdict.NotOk, "the certificate of patroni on db-master-01 has expired: kbr apply")]
+    [TestCase("offered", 2, "authority", StatusVerdict.NotOk, "the authority has expired, and who verifies it refuses every server")]
     public void Status_says_the_first_expiry_and_what_is_without_TLS(
         string tls,
         int encrypted,
@@ -271,11 +273,12 @@ internal sealed class TlsTests : BlueprintFixture
     )
     {
         const string Nonce = "0123456789abcdef0123456789abcdef";
+        Environment["TLS_AUTHORITY"] = damaged == "authority" ? Expired : Authority;
         var cluster = Load(With($"tls: {tls}"));
         var topology = cluster.Model<PostgresTopology>()!;
         var reads = new StatusReads(topology, Find(cluster, "patroni_config.keybuzz-pg@keybuzz-pg"));
         var now = TimeProvider.System.GetUtcNow();
-        var authority = CertificateAuthority.Read(Authority, out _)!;
+        var authority = CertificateAuthority.Read(Environment["TLS_AUTHORITY"], out _)!;
         var hosts = topology
             .Members.Concat(topology.Proxies)
             .ToDictionary(
@@ -315,10 +318,49 @@ internal sealed class TlsTests : BlueprintFixture
                 }
             );
 
-        var item = new StatusJudgement(topology, reads, hosts, []).Judge().Items.Single(line => line.Name == "tls");
+        var status = new StatusJudgement(topology, reads, hosts, []).Judge();
+        var item = status.Items.Single(line => line.Name == "tls");
 
         Assert.That(item.Verdict, Is.EqualTo(verdict), item.Measured);
         Assert.That(item.Measured, Does.Contain(said));
+        Assert.That(
+            status
+                .Measures.Where(measure =>
+                    measure.Name == "certificate_end_timestamp_seconds" && measure.Labels.Contains(("service", "authority"))
+                )
+                .Select(measure => measure.Value),
+            Is.EqualTo(new[] { authority.NotAfter.ToUnixTimeSeconds() })
+        );
+    }
+
+    // A day ago, after ten years.
+    private static string Expired => CertificateAuthority.Create("kbr keybuzz-pg", TimeProvider.System.GetUtcNow().AddDays(-3651));
+
+    [Test]
+    public void A_port_whose_authority_has_expired_is_named()
+    {
+        Environment["TLS_AUTHORITY"] = Expired;
+        var now = TimeProvider.System.GetUtcNow();
+        var settings = Topology(With("tls: offered")).Tls!;
+        var issued = CertificateAuthority.Read(Expired, out _)!.Issue("db-1", ["10.0.0.120"], now, TimeSpan.FromDays(1));
+        var port = new TlsPort("lb", "PostgreSQL", "10.0.0.120", 5432, ServedTls.None, X509Certificate.Find(issued), null);
+
+        Assert.That(port.Problem(settings, now), Is.EqualTo("of an authority that has expired"));
+    }
+
+    [Test]
+    public void Alerts_watch_the_certificates_and_the_authority_by_one_measure()
+    {
+        var rules = AlertRules.Of(Topology(With("tls: offered"))).SelectMany(group => group.Rules).ToList();
+
+        Assert.That(
+            rules.Single(rule => rule.Name == "KbrCertificateExpires").Expression,
+            Is.EqualTo("kbr_status_certificate_end_timestamp_seconds{scope=\"keybuzz-pg\",service!=\"authority\"} - time() < 1296000")
+        );
+        Assert.That(
+            rules.Single(rule => rule.Name == "KbrAuthorityExpires").Expression,
+            Is.EqualTo("kbr_status_certificate_end_timestamp_seconds{scope=\"keybuzz-pg\",service=\"authority\"} - time() < 7776000")
+        );
     }
 
     [TestCase("tls: requird", "'tls' cannot be 'requird'")]

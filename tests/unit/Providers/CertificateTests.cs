@@ -116,7 +116,7 @@ public sealed class CertificateTests
             $"""
             cd {_directory}
             openssl ecparam -name prime256v1 -genkey -noout -out ca.key
-            openssl req -x509 -new -key ca.key -subj '/O=Acme/CN=Acme CA' -days 30 -out ca.crt
+            openssl req -x509 -new -key ca.key -subj '/O=Acme/CN=Acme CA' -days 3650 -out ca.crt
             openssl req -x509 -newkey rsa:2048 -nodes -keyout rsa.key -subj /CN=db-1 -days 30 -out rsa.crt 2>/dev/null
             """
         );
@@ -274,6 +274,32 @@ public sealed class CertificateTests
 
         Assert.That(_provider.Validate(resource), Is.Empty);
         Assert.That(Differences(Issued(("renew_before", 86099L)), resource: resource), Is.Empty);
+    }
+
+    [TestCase(0, null)]
+    [TestCase(3648, null)]
+    [TestCase(3649.5, "Warning: the authority {0} ends at 2036-11-20 11:55:00 UTC")]
+    [TestCase(3650, "Error: the authority {0} expired at 2036-11-20 11:55:00 UTC")]
+    public void An_authority_issues_nothing_after_its_end_and_has_a_warning_shortly_before(double days, string? expected)
+    {
+        _time.Now = Noon.AddDays(days);
+        var finding = CertificateProvider.EndOfAuthority(Declared(), _time.Now);
+
+        Assert.That(
+            finding is null ? null : $"{finding.Severity}: {finding.Summary}",
+            Is.EqualTo(expected?.Replace("{0}", CertificateAuthority.Read(Ours, out _)!.Shown, StringComparison.Ordinal))
+        );
+        if (expected?.StartsWith("Error", StringComparison.Ordinal) == true)
+        {
+            var refused = Assert.Throws<ChangeFailedException>(() => _provider.Render(ResourceOperation.Create, Declared()))!.Message;
+            Assert.That(refused, Does.Contain("expired at 2036-11-20 11:55:00 UTC").And.Contain("docs/tls.md"));
+        }
+        else
+        {
+            Assert.DoesNotThrow(() => _provider.Render(ResourceOperation.Create, Declared()));
+        }
+
+        Assert.That(CertificateProvider.EndOfAuthority(Declared(("authority", Secret("no-value-known"))), _time.Now), Is.Null);
     }
 
     [Test]
