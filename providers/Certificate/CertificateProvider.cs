@@ -26,6 +26,9 @@ public sealed class CertificateProvider : IHostResourceProvider, IReplaceable, I
     /// <summary>The attribute that differs where the port serves another one.</summary>
     public const string Served = "served";
 
+    /// <summary>The attribute that differs where another authority issued it.</summary>
+    public const string Issuer = "issuer";
+
     private const string AddressKey = "address";
     private const string PortKey = "port";
     private const string AuthorityKey = "authority";

@@ -100,7 +100,7 @@ internal sealed record CertificateSpec(
             ("subject", new(subject)),
             ("names", new(string.Join('\n', names))),
             ("key", new(key)),
-            ("issuer", new(issuer)),
+            (CertificateProvider.Issuer, new(issuer)),
             ("validity", new(((long)validity.TotalSeconds).ToString(CultureInfo.InvariantCulture))),
             (CertificateProvider.Renewal, new(renewal))
         );

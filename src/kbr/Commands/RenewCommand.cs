@@ -12,6 +12,8 @@ namespace KeyBuzz.Reconciler.Cli.Commands;
 /// authority and the key of fingerprints.</summary>
 internal static class RenewCommand
 {
+    private const string NewAuthority = "if TLS_AUTHORITY was replaced, give this machine the new one; otherwise run kbr apply";
+
     public static Command Create(SessionContext context)
     {
         var all = new Option<bool>("--all", "--force") { Description = "Also renew certificates that are not due." };
@@ -38,7 +40,9 @@ internal static class RenewCommand
                     }
                 }
 
-                PlannedChange[] due = [.. plan.Changes.Where(change => IsDue(change) || (withAll && Exists(change)))];
+                PlannedChange[] wanted = [.. plan.Changes.Where(change => IsDue(change) || (withAll && Exists(change)))];
+                PlannedChange[] due = [.. wanted.Where(change => IssuerOf(change) is null)];
+                Diagnostic[] foreign = wanted.Length > due.Length ? [OfAnotherAuthority([.. wanted.Except(due)])] : [];
                 if (due.Length == 0 && json)
                 {
                     terminal.Line(
@@ -48,7 +52,7 @@ internal static class RenewCommand
                             {
                                 Changes = [.. plan.Changes.Where(change => change.Action == ResourceAction.NoOp)],
                             },
-                            plan.Diagnostics
+                            [.. plan.Diagnostics, .. foreign]
                         )
                     );
                 }
@@ -74,10 +78,15 @@ internal static class RenewCommand
 
                 if (!json)
                 {
-                    Show(terminal, plan, due, result);
+                    Show(terminal, plan, wanted, due, result);
                 }
 
-                return plan.HasErrors ? ExitCode.Error : result;
+                if (foreign.Length > 0 && (due.Length > 0 || !json))
+                {
+                    CommandContext.Show(terminal, foreign, json);
+                }
+
+                return plan.HasErrors || foreign.Length > 0 ? ExitCode.Error : result;
             }));
         return command;
     }
@@ -100,15 +109,30 @@ internal static class RenewCommand
             difference.Name is CertificateProvider.Renewal or CertificateProvider.Loaded or CertificateProvider.Served
         );
 
+    // What the host's certificate says of its issuer where that is not this machine's authority; null elsewhere. A copy of the secret may
+    // be one that was replaced, and then nobody trusts what it signs.
+    private static AttributeDifference? IssuerOf(PlannedChange change) =>
+        change.Differences.FirstOrDefault(difference => difference is { Name: CertificateProvider.Issuer, Before.Value.Length: > 0 });
+
+    private static Diagnostic OfAnotherAuthority(PlannedChange[] changes) =>
+        Diagnostic.Error(
+            "certificates of another authority than this machine's were not renewed",
+            detail: string.Join("\n  ", changes.Select(change => $"{change.Address}: {IssuerOf(change)!.Before?.Value}"))
+                + $"\n  this machine's: {IssuerOf(changes[0])!.After?.Value}",
+            remedy: NewAuthority
+        );
+
     private static bool Exists(PlannedChange change) => change.Action is ResourceAction.NoOp or ResourceAction.Update;
 
-    private static void Show(Terminal terminal, Plan plan, PlannedChange[] due, int result)
+    private static void Show(Terminal terminal, Plan plan, PlannedChange[] wanted, PlannedChange[] due, int result)
     {
-        foreach (var change in plan.Effective.Where(change => !due.Contains(change) && change.Action != ResourceAction.Adopt))
+        foreach (var change in plan.Effective.Where(change => !wanted.Contains(change) && change.Action != ResourceAction.Adopt))
         {
             terminal.Line(
-                $"{change.Address} differs otherwise, and was left as it is"
-                    + $"{(change.Differences.IsEmpty ? "" : $" ({string.Join(", ", change.Differences.Select(one => one.Name))})")}: kbr plan shows it"
+                IssuerOf(change) is not null
+                    ? $"{change.Address} was issued by another authority than this machine's, and was left as it is: {NewAuthority}"
+                    : $"{change.Address} differs otherwise, and was left as it is"
+                        + $"{(change.Differences.IsEmpty ? "" : $" ({string.Join(", ", change.Differences.Select(one => one.Name))})")}: kbr plan shows it"
             );
         }
 
@@ -117,6 +141,7 @@ internal static class RenewCommand
             DiagnosticView.Show(terminal, plan.Diagnostics);
             terminal.Line(
                 plan.Changes.IsEmpty ? "There are no certificates to renew."
+                : wanted.Length > 0 ? $"None of {plan.Changes.Length} certificates was renewed."
                 : plan.HasErrors ? $"None of {plan.Changes.Length} certificates that could be read is due."
                 : $"None of {plan.Changes.Length} certificates is due."
             );

@@ -71,6 +71,31 @@ public sealed class RenewTests : LocalCluster
     }
 
     [Test]
+    public void A_certificate_of_another_authority_than_this_machine_s_is_not_renewed()
+    {
+        var (web, mail) = (Content(Web), Content(Mail));
+        Secrets("KBR_KEY=canary-of-the-key\n", CertificateAuthority.Create("kbr unit", TimeProvider.System.GetUtcNow()));
+
+        var output = Done("renew");
+        Assert.That(
+            output,
+            Does.Contain("certificate.web@db-1 was issued by another authority than this machine's, and was left as it is")
+        );
+        Assert.That(output, Does.Contain("give this machine the new one; otherwise run kbr apply"));
+
+        Declare(2, 1);
+        var error = Refused("renew");
+        Assert.That(error, Does.Contain("certificates of another authority than this machine's were not renewed"));
+        Assert.That(error, Does.Contain("certificate.web@db-1: kbr unit (key ").And.Not.Contain("certificate.mail@db-1: "));
+        Assert.That(Refused("renew", "--all"), Does.Contain("certificate.mail@db-1: kbr unit (key "));
+        Assert.That(Kbr("renew", "--json").Exit, Is.EqualTo(1));
+        Assert.That((Content(Web), Content(Mail)), Is.EqualTo((web, mail)));
+
+        Secrets("KBR_KEY=canary-of-the-key\n");
+        Assert.That(Done("renew"), Does.Contain("Renewed or loaded: 1 of 2 certificates."));
+    }
+
+    [Test]
     public void An_authority_that_has_expired_is_an_error_of_renew_and_validate_and_of_no_other_command()
     {
         var now = TimeProvider.System.GetUtcNow();
