@@ -78,6 +78,15 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
     public RolloutForecast? Forecast(Address address, ImmutableSortedSet<string> pending, ImmutableSortedSet<string> leaving) =>
         Forecast(address, new ClusterIntent(pending, leaving) { Preferred = Preferred });
 
+    /// <summary>The steps of a roll-out in the order of its turns; null when it disrupts no member that serves.</summary>
+    /// <param name="address">The resource whose change it is.</param>
+    /// <param name="state">The members to be disrupted.</param>
+    public RolloutForecast? Forecast(Address address, RolloutState state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        return Forecast(address, new ClusterIntent(state.ToCome, state.Leaving) { Later = state.Later, Preferred = Preferred });
+    }
+
     /// <summary>The steps of a restart of PostgreSQL alone; null when it disrupts no member that serves.</summary>
     /// <param name="address">The resource whose change it is.</param>
     /// <param name="pending">The members to be restarted.</param>
@@ -93,7 +102,7 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
             return new RolloutForecast(address, [], null, $"refused: {others}") { Refusal = others };
         }
 
-        if (!intent.Pending.Any(Serving.Contains))
+        if (!intent.All.Any(Serving.Contains))
         {
             return null;
         }
@@ -163,7 +172,7 @@ public sealed record ClusterOutlook(ClusterView View) : GroupOutlook
     private ImmutableArray<(ClusterView Before, ClusterStep Step, ClusterView After)> Run(ClusterIntent intent)
     {
         // Members that the health does not know are still to be made.
-        var unknown = intent.Pending.Where(name => View.Member(name) is null).ToImmutableArray();
+        var unknown = intent.All.Where(name => View.Member(name) is null).ToImmutableArray();
         var view = View with { Names = [.. View.Names.Union(unknown, StringComparer.Ordinal)], Stopped = View.Stopped.Union(unknown) };
         return [.. ClusterModel.Run(view, intent)];
     }

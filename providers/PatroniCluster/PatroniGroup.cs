@@ -268,6 +268,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
                 ) with
                 {
                     Fenced = [.. health.Fenced.Keys],
+                    Joining = Joining(policy, members, storeHealth),
                     Stopped =
                     [
                         .. members
@@ -476,7 +477,7 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(state);
         var now = ClusterOutlook.Of(outlooks);
-        return now is null || now.Serving.All(state.Leaving.Contains) ? null : now.Forecast(policy.Address, state.ToCome, state.Leaving);
+        return now is null || now.Serving.All(state.Leaving.Contains) ? null : now.Forecast(policy.Address, state);
     }
 
     /// <inheritdoc />
@@ -565,6 +566,11 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             snapshots = With(snapshots, await ReadAllAsync(access, store.Reads(policy), cancellationToken).ConfigureAwait(false));
         }
 
+        if (!state.Later.IsEmpty)
+        {
+            access = await WithoutJoiningAsync(policy, snapshots, state, access, cancellationToken).ConfigureAwait(false);
+        }
+
         var names = access.Members.Select(member => member.Name).ToList();
         var health = Judge(policy, snapshots, names.Except(state.Left));
         var recovery = RecoveryOf(policy, snapshots, health);
@@ -625,9 +631,48 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
             StringComparer.Ordinal
         );
 
+    // The members without those that join after others have left.
+    private async Task<IGroupAccess> WithoutJoiningAsync(
+        GroupPolicy policy,
+        IReadOnlyDictionary<string, Snapshot> snapshots,
+        RolloutState state,
+        IGroupAccess access,
+        CancellationToken cancellationToken
+    )
+    {
+        var store = stores.Of(policy);
+        var told = With(snapshots, await ReadAllAsync(access, store.Reads(policy), cancellationToken).ConfigureAwait(false));
+        var answering = Judge(policy, told, told.Keys)
+            .Members.Where(member => member.Answers)
+            .ToDictionary(member => member.Name, member => told[member.Name], StringComparer.Ordinal);
+        var staying = told.Where(pair => !state.Leaving.Contains(pair.Key)).ToDictionary(StringComparer.Ordinal);
+        var joining = Joining(policy, staying, store.Judge(policy, answering, [])).Intersect(state.Later);
+        return new Part(access, [.. access.Members.Where(member => !joining.Contains(member.Name))]);
+    }
+
+    // Members without a container that the store does not count. Who is counted is known by addresses alone: one of them may be the
+    // former self of a member without a container, and then none of them is new.
+    private ImmutableSortedSet<string> Joining(GroupPolicy policy, IReadOnlyDictionary<string, Snapshot> members, StoreHealth health)
+    {
+        var container = ClusterConnection.Of(policy).ContainerRead;
+        ImmutableSortedSet<string> absent =
+        [
+            .. members.Where(pair => pair.Value.Has(container) && pair.Value.Get(container).Status == 404).Select(pair => pair.Key),
+        ];
+        return
+            stores.Of(policy).MembershipOf(policy) is not { } membership
+            || (!health.Counted.IsEmpty && membership.Wanted.Count(address => !health.Counted.ContainsKey(address)) >= absent.Count)
+            ? absent
+            : [];
+    }
+
     // The preferred leader gets the lead only where a service may be disrupted now.
     private static ClusterIntent IntentOf(GroupPolicy group, RolloutState state, IGroupAccess access) =>
-        new(state.ToCome, state.Leaving) { Preferred = access.ClosedBecause is null ? PatroniGroupSpec.Of(group).PreferredLeader : null };
+        new(state.ToCome, state.Leaving)
+        {
+            Later = state.Later,
+            Preferred = access.ClosedBecause is null ? PatroniGroupSpec.Of(group).PreferredLeader : null,
+        };
 
     /// <inheritdoc />
     public async Task LeftAsync(GroupPolicy policy, string host, IGroupAccess access, CancellationToken cancellationToken)
@@ -841,6 +886,8 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         public TimeProvider Time => whole.Time;
 
         public IStepReport Report => whole.Report;
+
+        public string? ClosedBecause => whole.ClosedBecause;
 
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
             whole.ReadAsync(host, reads, cancellationToken);

@@ -19,34 +19,14 @@ public sealed record ProxiesOutlook(ImmutableSortedSet<string> Serving) : GroupO
     public RolloutForecast? Forecast(Address group, RolloutState state, ClusterOutlook? cluster = null)
     {
         ArgumentNullException.ThrowIfNull(state);
-        var serving = state.ToCome.Intersect(Serving);
+        var serving = state.All.Intersect(Serving);
         if (serving.IsEmpty || Serving.IsSubsetOf(state.Leaving))
         {
             return null;
         }
 
-        var steps = ImmutableArray.CreateBuilder<RolloutStep>();
-        if (state.ToCome.Except(serving).Except(state.Leaving) is { IsEmpty: false } down)
-        {
-            steps.Add(new RolloutStep(RolloutStepKind.Start, [.. down], "not running"));
-        }
-
-        steps.AddRange(
-            state
-                .ToCome.Except(serving)
-                .Intersect(state.Leaving)
-                .Select(host => new RolloutStep(RolloutStepKind.Remove, [host], "not running"))
-        );
-        steps.AddRange(
-            serving
-                .OrderBy(host => host == Holder)
-                .Select(host => new RolloutStep(
-                    state.Leaving.Contains(host) ? RolloutStepKind.Remove : RolloutStepKind.Restart,
-                    [host],
-                    ""
-                ))
-        );
-        var whatIf = ImmutableArray.CreateBuilder<StepOutlook>(steps.Count);
+        ImmutableArray<RolloutStep> steps = [.. StepsOf(state.ToCome, state.Leaving), .. StepsOf(state.Later, state.Leaving)];
+        var whatIf = ImmutableArray.CreateBuilder<StepOutlook>(steps.Length);
         var up = Serving;
         foreach (var step in steps)
         {
@@ -57,9 +37,9 @@ public sealed record ProxiesOutlook(ImmutableSortedSet<string> Serving) : GroupO
 
         return new RolloutForecast(
             group,
-            steps.ToImmutable(),
+            steps,
             null,
-            serving.All(host => Serving.Union(state.ToCome).Except(state.Leaving).Any(other => other != host))
+            serving.All(host => Serving.Union(state.All).Except(state.Leaving).Any(other => other != host))
                 ? "each restart ends the sessions through that proxy; new ones use another"
                 : "no connections during the restart: the cluster has no other proxy"
         )
@@ -67,6 +47,25 @@ public sealed record ProxiesOutlook(ImmutableSortedSet<string> Serving) : GroupO
             WhatIf = whatIf.ToImmutable(),
             AtRest = WhatIf(Serving, [], cluster),
         };
+    }
+
+    private IEnumerable<RolloutStep> StepsOf(ImmutableSortedSet<string> proxies, ImmutableSortedSet<string> leaving)
+    {
+        var serving = proxies.Intersect(Serving);
+        if (proxies.Except(serving).Except(leaving) is { IsEmpty: false } down)
+        {
+            yield return new RolloutStep(RolloutStepKind.Start, [.. down], "not running");
+        }
+
+        foreach (var host in proxies.Except(serving).Intersect(leaving))
+        {
+            yield return new RolloutStep(RolloutStepKind.Remove, [host], "not running");
+        }
+
+        foreach (var host in serving.OrderBy(host => host == Holder))
+        {
+            yield return new RolloutStep(leaving.Contains(host) ? RolloutStepKind.Remove : RolloutStepKind.Restart, [host], "");
+        }
     }
 
     // The failures of the cluster behind them are those at rest. A session needs a proxy, too: the worse of the two counts.

@@ -86,7 +86,7 @@ public sealed class ProxyGroup : IGroupPolicy
 
         async Task<List<string>> ProblemsAsync()
         {
-            var proxies = await LookAsync(spec, [], group, cancellationToken).ConfigureAwait(false);
+            var proxies = await LookAsync(spec, [], [], group, cancellationToken).ConfigureAwait(false);
             return
             [
                 .. proxies.SelectMany(proxy => proxy.Problems.Concat(proxy.AddressProblems)),
@@ -112,7 +112,7 @@ public sealed class ProxyGroup : IGroupPolicy
         ArgumentNullException.ThrowIfNull(state);
         ArgumentNullException.ThrowIfNull(access);
         var spec = ProxyGroupSpec.Of(policy);
-        var proxies = await LookAsync(spec, state.Left, access, cancellationToken).ConfigureAwait(false);
+        var proxies = await LookAsync(spec, state.Left, state.Later, access, cancellationToken).ConfigureAwait(false);
         var turn = ProxyState.Decide(proxies, state);
         if (spec.Held is { } held && turn is RolloutTurn.Go { Hosts: var hosts })
         {
@@ -144,6 +144,7 @@ public sealed class ProxyGroup : IGroupPolicy
     private static async Task<IReadOnlyList<ProxyState>> LookAsync(
         ProxyGroupSpec spec,
         ImmutableSortedSet<string> left,
+        ImmutableSortedSet<string> later,
         IGroupAccess access,
         CancellationToken cancellationToken
     )
@@ -179,6 +180,16 @@ public sealed class ProxyGroup : IGroupPolicy
             )
             .Select(answer => answer.Proxy.Name)
             .ToImmutableSortedSet(StringComparer.Ordinal);
+        // The others cannot see a proxy that starts only after some have left.
+        var toStart = answers
+            .Where(answer =>
+                answer.Snapshot is not null
+                && later.Contains(answer.Proxy.Name)
+                && !Runs(answer.Snapshot.Get(spec.Haproxy))
+                && !Runs(answer.Snapshot.Get(spec.Pgbouncer))
+            )
+            .Select(answer => answer.Proxy.Name);
+        var unseen = left.Union(foreign).Union(toStart);
         return await Task.WhenAll(
                 answers.Select(async answer =>
                 {
@@ -196,7 +207,7 @@ public sealed class ProxyGroup : IGroupPolicy
                         haproxy
                             ? isForeign
                                 ? []
-                                : HaproxyProblems(spec, proxy.Name, snapshot.Get(spec.Statistics), left.Union(foreign))
+                                : HaproxyProblems(spec, proxy.Name, snapshot.Get(spec.Statistics), unseen)
                             : [$"{proxy.Name}: HAProxy does not run"]
                     );
                     var pgbouncer = Runs(snapshot.Get(spec.Pgbouncer));

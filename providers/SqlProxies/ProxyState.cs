@@ -16,6 +16,10 @@ public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRun
     /// <summary>What keeps it from holding the virtual address. Before its turn in a roll-out it need not be able to.</summary>
     public ImmutableArray<string> AddressProblems { get; init; } = [];
 
+    // It has left, or starts only after others have left.
+    private static bool IsAway(ProxyState proxy, RolloutState state) =>
+        state.Left.Contains(proxy.Name) || (proxy.IsDown && state.Later.Contains(proxy.Name));
+
     private bool IsDown => !HaproxyRuns && !PgBouncerRuns;
 
     private bool IsHalfDown => HaproxyRuns != PgBouncerRuns;
@@ -31,9 +35,7 @@ public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRun
     {
         ArgumentNullException.ThrowIfNull(proxies);
         ArgumentNullException.ThrowIfNull(state);
-        return proxies
-            .Where(proxy => !state.Left.Contains(proxy.Name))
-            .All(proxy => proxy.Name == next ? proxy.HaproxyRuns : proxy.IsWhole);
+        return proxies.Where(proxy => !IsAway(proxy, state)).All(proxy => proxy.Name == next ? proxy.HaproxyRuns : proxy.IsWhole);
     }
 
     /// <summary>The next step of the roll-out. Pure.</summary>
@@ -44,10 +46,19 @@ public sealed record ProxyState(string Name, bool HaproxyRuns, bool PgBouncerRun
         ArgumentNullException.ThrowIfNull(proxies);
         ArgumentNullException.ThrowIfNull(state);
         // By their names, as the plan foresees it.
-        var staying = proxies
-            .Where(proxy => !state.Left.Contains(proxy.Name))
-            .OrderBy(proxy => proxy.Name, StringComparer.Ordinal)
-            .ToList();
+        var staying = proxies.Where(proxy => !IsAway(proxy, state)).OrderBy(proxy => proxy.Name, StringComparer.Ordinal).ToList();
+        if (
+            !state.Later.IsEmpty
+            && staying.Exists(proxy => proxy.HaproxyRuns)
+            && staying.TrueForAll(proxy => state.ToCome.Contains(proxy.Name))
+        )
+        {
+            return new RolloutTurn.Stop(
+                $"{string.Join(" and ", state.ToCome)} would be removed before {string.Join(" and ", state.Later)} can start, and no other "
+                    + "proxy serves: add the new proxies first, and remove the former ones in a later apply"
+            );
+        }
+
         var toCome = staying.Where(proxy => state.ToCome.Contains(proxy.Name)).ToList();
 
         // A proxy that is down can be changed at once.

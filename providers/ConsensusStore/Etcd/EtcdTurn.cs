@@ -117,6 +117,8 @@ internal sealed record EtcdOutlook(ImmutableSortedSet<string> Running, string? L
     /// <summary>The steps of a roll-out; null when it disrupts no member that runs, or all of them leave.</summary>
     public RolloutForecast? Forecast(Address group, RolloutState state)
     {
+        // No change of a member of etcd waits for the removal of another one.
+        state = new RolloutState(state.All, state.Leaving);
         var serving = state.ToCome.Intersect(Running);
         if (serving.IsEmpty || Running.IsSubsetOf(state.Leaving))
         {

@@ -159,10 +159,16 @@ public static class ClusterModel
                     disrupted.Except(intent.Leaving).Select(name => KeyValuePair.Create(name, (bool?)true))
                 ),
             },
-            intent with
-            {
-                Pending = intent.Pending.Except(disrupted),
-            }
+            intent.Pending.Except(disrupted) is { IsEmpty: false } rest
+                ? intent with
+                {
+                    Pending = rest,
+                }
+                : intent with
+                {
+                    Pending = intent.Later,
+                    Later = [],
+                }
         );
     }
 

@@ -24,6 +24,8 @@ public static class ClusterPolicy
             return new ClusterStep.SetAside(recovery.Journal, [.. returned]);
         }
 
+        // Those that come later are no members yet: they count for no majority, and nobody waits for them.
+        view = view.Without(view.Joining.Intersect(intent.Later));
         var step = Refusal(view, intent) ?? Choose(view, intent);
         return step is ClusterStep.Refuse ? step : BeforeDisruption(step, view, intent) ?? Guarded(step, view, intent);
     }
@@ -97,7 +99,7 @@ public static class ClusterPolicy
     {
         var majority = (view.Names.Length / 2) + 1;
         var staying = view.Names.Length - intent.Leaving.Count;
-        return staying == 0 || staying >= majority || intent.Leaving.IsEmpty
+        return (staying == 0 && intent.Later.IsEmpty) || staying >= majority || intent.Leaving.IsEmpty
             ? null
             : $"{string.Join(" and ", intent.Leaving)} would leave {staying} of {view.Names.Length} members, and {majority} are needed to elect a "
                 + "primary; remove fewer, or the whole cluster";
@@ -126,6 +128,17 @@ public static class ClusterPolicy
             return AgainstMove(view, intent);
         }
 
+        if (
+            !intent.OnlyServer
+            && intent.Pending.Overlaps(intent.Leaving)
+            && intent.All.Except(intent.Leaving).Intersect(view.WithOtherStorePassword) is { IsEmpty: false } staying
+        )
+        {
+            return $"{view.StoreWords.Name}'s password changes on {Names(staying)}, while {Names(intent.Leaving)} "
+                + $"{(intent.Leaving.Count == 1 ? "leaves" : "leave")}: members with different passwords cannot communicate. "
+                + "Apply the removal first with the former password, then the other one";
+        }
+
         if (!ChangesStorePassword(view, intent))
         {
             return null;
@@ -151,7 +164,7 @@ public static class ClusterPolicy
                     + $"Stop Patroni on {Names(view.InFormerStore)}, remove its container there, and apply again (docs/stores.md)";
         }
 
-        var others = view.Moving.Except(intent.Pending);
+        var others = view.Moving.Except(intent.All);
         if (!others.IsEmpty)
         {
             return $"{words}, and {Names(others)} would keep {view.FormerStore}: members with different stores would elect a primary each, "

@@ -18,6 +18,9 @@ public sealed record ClusterView(ImmutableArray<string> Names, PatroniHealth Hea
     /// <summary>The recovery that the members know of, and those that have come back as they were lost; null for none.</summary>
     public RecoveryVerdict.Known? Recovery { get; init; }
 
+    /// <summary>Members that are still to join: they have no container, and the consensus store does not count them.</summary>
+    public ImmutableSortedSet<string> Joining { get; init; } = [];
+
     /// <summary>Whether each member's data directory holds a database; null where that is not known.</summary>
     public ImmutableSortedDictionary<string, bool?> HoldsData { get; init; } = ImmutableSortedDictionary<string, bool?>.Empty;
 
@@ -90,6 +93,25 @@ public sealed record ClusterView(ImmutableArray<string> Names, PatroniHealth Hea
     /// <summary>Why the cluster cannot become healthy by waiting, empty when it can; null until asked.</summary>
     public string? LostForGood { get; init; }
 
+    /// <summary>The cluster as it is without some of the members.</summary>
+    public ClusterView Without(ImmutableSortedSet<string> names)
+    {
+        ArgumentNullException.ThrowIfNull(names);
+        return names.IsEmpty
+            ? this
+            : this with
+            {
+                Names = Names.RemoveAll(names.Contains),
+                Health = Health with
+                {
+                    Members = Health.Members.RemoveAll(member => names.Contains(member.Name)),
+                    Problems = Health.Problems.RemoveAll(problem => problem.Member is { } name && names.Contains(name)),
+                },
+                Stopped = Stopped.Except(names),
+                InUnknownStore = InUnknownStore.Except(names),
+            };
+    }
+
     /// <summary>A member by its name; null when it has left, or is none.</summary>
     public PatroniMember? Member(string name) => Health.Members.FirstOrDefault(member => member.Name == name);
 
@@ -136,6 +158,12 @@ public sealed record ClusterIntent(ImmutableSortedSet<string> Pending, Immutable
     /// <summary>Disrupts no member: the cluster only has to be healthy, with the preferred primary.</summary>
     public static ClusterIntent Settle { get; } = new([], []);
 
+    /// <summary>The members whose turns come after those of <see cref="Pending"/>, which all leave.</summary>
+    public ImmutableSortedSet<string> Later { get; init; } = [];
+
+    /// <summary>All members that have still to be disrupted, now or later.</summary>
+    public ImmutableSortedSet<string> All => Pending.Union(Later);
+
     /// <summary>Whether only PostgreSQL is restarted, by Patroni, and no container.</summary>
     public bool OnlyServer { get; init; }
 
@@ -149,5 +177,5 @@ public sealed record ClusterIntent(ImmutableSortedSet<string> Pending, Immutable
     public ImmutableSortedSet<string> Left => Leaving.Except(Pending);
 
     /// <summary>Whether every member to be disrupted is removed for good.</summary>
-    public bool OnlyRemoves => Pending.IsSubsetOf(Leaving);
+    public bool OnlyRemoves => All.IsSubsetOf(Leaving);
 }

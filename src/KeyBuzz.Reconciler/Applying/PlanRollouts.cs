@@ -105,6 +105,7 @@ internal sealed class PlanRollouts
         )
         {
             Serving = [.. disrupting.Where(change => _run.Disruptions.Holds(change.Address)).Select(change => change.Address.Host)],
+            IsLeavingFirst = RemovalOrder.IsLeavingFirst(_plan.Changes, _plan.Groups, policy.Group),
         };
     }
 

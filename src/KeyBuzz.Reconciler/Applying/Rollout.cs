@@ -23,6 +23,7 @@ public sealed class Rollout
     private readonly Dictionary<string, TaskCompletionSource> _arrivals;
     private ImmutableSortedSet<string> _left = [];
     private bool _hasBegun;
+    private bool _hasReleased;
 
     /// <summary>Takes its inputs; no member has a turn yet.</summary>
     /// <param name="policy">The group's policy.</param>
@@ -80,6 +81,9 @@ public sealed class Rollout
     /// <summary>The members whose turn disrupts a service: they get none while <see cref="IGroupAccess.ClosedBecause"/> says why.</summary>
     public ImmutableSortedSet<string> Serving { get; init; } = [];
 
+    /// <summary>Whether members that leave have their turns before all others, whose changes depend on the removal.</summary>
+    public bool IsLeavingFirst { get; init; }
+
     /// <summary>Whether a member got no turn because its service may not be disrupted now.</summary>
     public bool IsLeft(string host) => _left.Contains(host);
 
@@ -115,71 +119,33 @@ public sealed class Rollout
         Func<string?>? failedBehind = null
     )
     {
-        var toCome = _doors.Keys.ToImmutableSortedSet(StringComparer.Ordinal);
+        var all = _doors.Keys.ToImmutableSortedSet(StringComparer.Ordinal);
         string? trouble = null;
         try
         {
             // The whole group goes: there is no quorum to keep.
             if (_leaving.Count == _access.Members.Length)
             {
-                return await ReleaseAsync([.. toCome], ended).ConfigureAwait(false);
+                return await ReleaseAsync([.. all], ended).ConfigureAwait(false);
             }
 
-            // No member is disrupted before all are prepared: volumes mounted, images pulled. Only then is it known which members hold
-            // data.
-            var unprepared = await Task.WhenAll(
-                    toCome.Select(async host =>
-                        await Task.WhenAny(_arrivals[host].Task, ended(host)).ConfigureAwait(false) is Task<string?> early
-                        && !_arrivals[host].Task.IsCompleted
-                            ? $"{host}: {early.Result}"
-                            : null
-                    )
-                )
-                .ConfigureAwait(false);
-            if (unprepared.FirstOrDefault(reason => reason is not null) is { } failed)
+            var first = IsLeavingFirst ? _leaving : [];
+            var later = all.Except(first);
+            if (!first.IsEmpty)
             {
-                return trouble = failed;
+                trouble = await RunStageAsync(first, later, ended, stop, before, failedBehind).ConfigureAwait(false);
+                if (trouble is null && !_left.IsEmpty)
+                {
+                    Leave(later, $"the removal of {string.Join(" and ", _left)} is left for later");
+                }
+
+                if (trouble is not null || !_left.IsEmpty)
+                {
+                    return trouble;
+                }
             }
 
-            var hasReleased = false;
-            while (trouble is null && (!toCome.IsEmpty || _gateAfterLast))
-            {
-                toCome = LeaveWhileClosed(toCome);
-                if (toCome.IsEmpty && !_left.IsEmpty && !hasReleased)
-                {
-                    return null;
-                }
-
-                var (go, reason) = await NextAsync(toCome, before ?? Task.CompletedTask, failedBehind ?? (() => null), stop)
-                    .ConfigureAwait(false);
-                if (go is null)
-                {
-                    return trouble = reason;
-                }
-
-                if (toCome.IsEmpty)
-                {
-                    return null;
-                }
-
-                if (go.Hosts.IsEmpty)
-                {
-                    // The window has closed while the gate was shut.
-                    continue;
-                }
-
-                hasReleased = true;
-                _hasBegun |= go.Continues;
-                if (!go.Continues)
-                {
-                    Report(go);
-                }
-
-                trouble = await ReleaseAsync(go.Hosts, ended).ConfigureAwait(false);
-                toCome = toCome.Except(go.Hosts);
-            }
-
-            return trouble;
+            return trouble = await RunStageAsync(later, [], ended, stop, before, failedBehind).ConfigureAwait(false);
         }
         finally
         {
@@ -188,6 +154,91 @@ public sealed class Rollout
             {
                 door.TrySetResult(reason);
             }
+        }
+    }
+
+    // The turns of some members, before those of others.
+    private async Task<string?> RunStageAsync(
+        ImmutableSortedSet<string> toCome,
+        ImmutableSortedSet<string> later,
+        Func<string, Task<string?>> ended,
+        CancellationToken stop,
+        Task? before,
+        Func<string?>? failedBehind
+    )
+    {
+        if (await FindUnpreparedAsync(toCome, ended, stop).ConfigureAwait(false) is { } unprepared)
+        {
+            return unprepared;
+        }
+
+        string? trouble = null;
+        var gatesAfterLast = _gateAfterLast && later.IsEmpty;
+        while (trouble is null && (!toCome.IsEmpty || gatesAfterLast))
+        {
+            toCome = LeaveWhileClosed(toCome);
+            if (toCome.IsEmpty && !_left.IsEmpty && (!_hasReleased || !later.IsEmpty))
+            {
+                return null;
+            }
+
+            var state = new RolloutState(toCome, _leaving.Except(_left)) { Later = later };
+            var (go, reason) = await NextAsync(state, before ?? Task.CompletedTask, failedBehind ?? (() => null), stop)
+                .ConfigureAwait(false);
+            if (go is null)
+            {
+                return reason;
+            }
+
+            if (toCome.IsEmpty)
+            {
+                return null;
+            }
+
+            if (go.Hosts.IsEmpty)
+            {
+                // The window has closed while the gate was shut.
+                continue;
+            }
+
+            _hasReleased = true;
+            _hasBegun |= go.Continues;
+            if (!go.Continues)
+            {
+                Report(go);
+            }
+
+            trouble = await ReleaseAsync(go.Hosts, ended).ConfigureAwait(false);
+            toCome = toCome.Except(go.Hosts);
+        }
+
+        return trouble;
+    }
+
+    // No member is disrupted before all are prepared: volumes mounted, images pulled. Only then is it known which members hold data.
+    private async Task<string?> FindUnpreparedAsync(
+        ImmutableSortedSet<string> hosts,
+        Func<string, Task<string?>> ended,
+        CancellationToken cancellationToken
+    )
+    {
+        try
+        {
+            var reasons = await Task.WhenAll(
+                    hosts.Select(async host =>
+                        await Task.WhenAny(_arrivals[host].Task, ended(host)).ConfigureAwait(false) is Task<string?> early
+                        && !_arrivals[host].Task.IsCompleted
+                            ? $"{host}: {early.Result}"
+                            : null
+                    )
+                )
+                .WaitAsync(cancellationToken)
+                .ConfigureAwait(false);
+            return reasons.FirstOrDefault(reason => reason is not null);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            return "interrupted";
         }
     }
 
@@ -200,13 +251,17 @@ public sealed class Rollout
             return toCome;
         }
 
-        _left = _left.Union(held);
-        foreach (var host in held)
-        {
-            _doors[host].TrySetResult(closed);
-        }
-
+        Leave(held, closed);
         return toCome.Except(held);
+    }
+
+    private void Leave(ImmutableSortedSet<string> hosts, string reason)
+    {
+        _left = _left.Union(hosts);
+        foreach (var host in hosts)
+        {
+            _doors[host].TrySetResult(reason);
+        }
     }
 
     private void Report(RolloutTurn.Go go)
@@ -225,7 +280,7 @@ public sealed class Rollout
 
     // The members whose turn it is, or why nobody gets one any more.
     private async Task<(RolloutTurn.Go? Go, string? Reason)> NextAsync(
-        ImmutableSortedSet<string> toCome,
+        RolloutState state,
         Task before,
         Func<string?> failedBehind,
         CancellationToken stop
@@ -261,22 +316,17 @@ public sealed class Rollout
 
         async Task<(RolloutTurn Turn, bool HasAdvanced)> AskAsync()
         {
-            if (!_hasBegun && !toCome.Intersect(Serving).IsEmpty && _access.ClosedBecause is not null)
+            if (!_hasBegun && state.ToCome.Overlaps(Serving) && _access.ClosedBecause is not null)
             {
                 return (new RolloutTurn.Go([]), true);
             }
 
             var unsettled = !before.IsCompleted;
-            var state = new RolloutState(toCome, _leaving.Except(_left))
-            {
-                Unsettled = unsettled,
-                FailedBehind = failedBehind(),
-                Waited = _time.GetElapsedTime(begun),
-            };
+            var now = state with { Unsettled = unsettled, FailedBehind = failedBehind(), Waited = _time.GetElapsedTime(begun) };
             RolloutTurn turn;
             try
             {
-                turn = await _rules.NextAsync(_group, state, _access, stop).ConfigureAwait(false);
+                turn = await _rules.NextAsync(_group, now, _access, stop).ConfigureAwait(false);
             }
             catch (Exception exception) when (exception is HostException or ChangeFailedException)
             {

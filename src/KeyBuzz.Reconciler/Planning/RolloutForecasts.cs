@@ -62,6 +62,11 @@ internal static class RolloutForecasts
         foreach (var policy in input.Graph.Policies.Select(node => node.Policy))
         {
             var state = Disrupted(changes, policy.Group);
+            if (RemovalOrder.IsLeavingFirst(changes, planned.Values, policy.Group))
+            {
+                state = new RolloutState(state.Leaving, state.Leaving) { Later = state.ToCome.Except(state.Leaving) };
+            }
+
             var own = planned.GetValueOrDefault(policy.Group);
             var forecast =
                 state.ToCome.IsEmpty && own?.BringsToHealth != true

@@ -30,6 +30,13 @@ public interface IRollout
 /// <param name="Leaving">Those of all members that are taken down and do not come back.</param>
 public sealed record RolloutState(ImmutableSortedSet<string> ToCome, ImmutableSortedSet<string> Leaving)
 {
+    /// <summary>The members whose turns come after those of <see cref="ToCome"/>, which all leave: changes of theirs wait for the removal.
+    /// Empty where none does.</summary>
+    public ImmutableSortedSet<string> Later { get; init; } = [];
+
+    /// <summary>All members that have still to be disrupted, now or later.</summary>
+    public ImmutableSortedSet<string> All => ToCome.Union(Later);
+
     /// <summary>The members that have already left.</summary>
     public ImmutableSortedSet<string> Left => Leaving.Except(ToCome);
 

@@ -240,6 +240,43 @@ internal sealed class RolloutTests
     }
 
     [Test]
+    public async Task Members_that_leave_go_before_those_whose_changes_wait_for_the_removal()
+    {
+        var policy = new Policy(state => new RolloutTurn.Go([state.ToCome[^1]]));
+        var rollout = Replacing(policy, () => null);
+
+        Assert.That(await RunReplacingAsync(rollout, CancellationToken.None), Is.Null);
+        Assert.That(_disrupted, Is.EqualTo(["c", "d", "b"]));
+        Assert.That(policy.States, Is.EqualTo(["c, then b d", "b d", "b", ""]));
+    }
+
+    [Test]
+    public async Task Where_the_removal_is_left_for_the_window_so_are_the_changes_that_wait_for_it()
+    {
+        var policy = new Policy(state => new RolloutTurn.Go([state.ToCome[^1]]));
+        var rollout = Replacing(policy, () => "outside the window");
+
+        Assert.That(await RunReplacingAsync(rollout, CancellationToken.None), Is.Null, "nothing has failed");
+        Assert.That((_disrupted.Count, policy.States.Count), Is.EqualTo((0, 0)));
+        Assert.That((rollout.IsLeft("b"), rollout.IsLeft("c"), rollout.IsLeft("d")), Is.EqualTo((true, true, true)));
+        Assert.That(_outcomes["c"], Is.EqualTo("outside the window"));
+    }
+
+    [Test]
+    public async Task An_interrupted_apply_does_not_wait_for_members_that_are_not_prepared()
+    {
+        using var stop = new CancellationTokenSource();
+        var rollout = Make(new Policy(state => new RolloutTurn.Go([state.ToCome[0]])), ResourceAction.Replace, "a", "b");
+        var turn = rollout.TurnAsync("a");
+        var never = new TaskCompletionSource<string?>();
+        var run = rollout.RunAsync(_ => never.Task, stop.Token);
+        await stop.CancelAsync();
+
+        Assert.That(await run.WaitAsync(TimeSpan.FromSeconds(10)), Is.EqualTo("interrupted"));
+        Assert.That(await turn, Does.Contain("interrupted"));
+    }
+
+    [Test]
     public async Task While_the_window_is_closed_only_members_that_do_not_serve_get_a_turn()
     {
         var policy = new Policy(state => new RolloutTurn.Go([state.ToCome[0]]));
@@ -343,6 +380,64 @@ internal sealed class RolloutTests
         Assert.That(log.Lines, Is.Empty, "who has begun it has reported it");
     }
 
+    // c leaves, b is replaced and d is new; a is no part of it.
+    private static Rollout Replacing(Policy policy, Func<string?> closed)
+    {
+        (string Host, ResourceAction Action)[] changes =
+        [
+            ("b", ResourceAction.Replace),
+            ("c", ResourceAction.Delete),
+            ("d", ResourceAction.Create),
+        ];
+        string[] members = ["a", "b", "c", "d"];
+        return new Rollout(
+            new GroupPolicy("pg", policy, AttributeSet.Empty),
+            new Group([.. members.Select(host => new Host(host, "db", "", new SshEndpoint(host, 22, "root", false)))]) { Closed = closed },
+            [
+                .. changes.Select(one => new PlannedChange(
+                    new Address("container", "db", one.Host),
+                    one.Action,
+                    Cause.ConfigurationChanged,
+                    s_group,
+                    [],
+                    []
+                )),
+            ],
+            gateAfterLast: true,
+            TimeProvider.System
+        )
+        {
+            IsLeavingFirst = true,
+            Serving = ["b", "c"],
+        };
+    }
+
+    // b and d ask for their turns only when c has gone.
+    private async Task<string?> RunReplacingAsync(Rollout rollout, CancellationToken stop)
+    {
+        var leaves = TurnAsync("c", Task.CompletedTask);
+        var members = new Dictionary<string, Task<string?>>
+        {
+            ["b"] = TurnAsync("b", leaves),
+            ["c"] = leaves,
+            ["d"] = TurnAsync("d", leaves),
+        };
+        return await rollout.RunAsync(host => members[host], stop).WaitAsync(TimeSpan.FromSeconds(20));
+
+        async Task<string?> TurnAsync(string host, Task before)
+        {
+            await before;
+            if (await rollout.TurnAsync(host) is { } refused)
+            {
+                _outcomes[host] = refused;
+                return refused;
+            }
+
+            _disrupted.Enqueue(host);
+            return null;
+        }
+    }
+
     private Task<string?> RunAsync(Policy policy, params string[] hosts) => RunAsync(policy, Task.CompletedTask, hosts);
 
     private async Task<string?> RunAsync(Policy policy, Task before, params string[] hosts)
@@ -352,7 +447,13 @@ internal sealed class RolloutTests
 
     private Task<string?> RunAsync(Rollout rollout, params string[] hosts) => RunAsync(rollout, Task.CompletedTask, hosts);
 
-    private async Task<string?> RunAsync(Rollout rollout, Task before, params string[] hosts)
+    private Task<string?> RunAsync(Rollout rollout, CancellationToken stop, params string[] hosts) =>
+        RunAsync(rollout, Task.CompletedTask, stop, hosts);
+
+    private Task<string?> RunAsync(Rollout rollout, Task before, params string[] hosts) =>
+        RunAsync(rollout, before, CancellationToken.None, hosts);
+
+    private async Task<string?> RunAsync(Rollout rollout, Task before, CancellationToken stop, params string[] hosts)
     {
         var members = hosts.ToDictionary(
             host => host,
@@ -369,7 +470,7 @@ internal sealed class RolloutTests
                 return _outcomes.GetValueOrDefault(host);
             }
         );
-        return await rollout.RunAsync(host => members[host], CancellationToken.None, before);
+        return await rollout.RunAsync(host => members[host], stop, before);
     }
 
     private static Rollout Make(Policy policy, ResourceAction action, params string[] hosts) =>
@@ -421,7 +522,7 @@ internal sealed class RolloutTests
             CancellationToken cancellationToken
         )
         {
-            States.Enqueue(string.Join(' ', state.ToCome));
+            States.Enqueue(string.Join(' ', state.ToCome) + (state.Later.IsEmpty ? "" : $", then {string.Join(' ', state.Later)}"));
             return Task.FromResult(state.ToCome.IsEmpty ? new RolloutTurn.Go([]) : next(state));
         }
 

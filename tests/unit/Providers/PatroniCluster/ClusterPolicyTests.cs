@@ -54,6 +54,7 @@ internal sealed class ClusterPolicyTests
         from onlyServer in Gen.Frequency((4, Gen.Const(false)), (1, Gen.Const(true)))
         from primaryFirst in Gen.Bool
         from preferred in Gen.Int[-1, 4]
+        from isLeavingFirst in Gen.Bool
         select Case(
             members,
             primary,
@@ -67,7 +68,8 @@ internal sealed class ClusterPolicyTests
             leaving,
             onlyServer,
             primaryFirst,
-            preferred
+            preferred,
+            isLeavingFirst
         );
 
     [Test]
@@ -121,6 +123,56 @@ internal sealed class ClusterPolicyTests
         Assert.That(
             (forecast.Summary, forecast.Steps.Single().Kind),
             Is.EqualTo(("restart of all 3 members at once, about 15 s without writes", RolloutStepKind.RestartTogether))
+        );
+    }
+
+    [Test]
+    public void A_member_leaves_before_another_joins_and_the_one_that_joins_is_not_waited_for()
+    {
+        var health = Health([Member("db-1", leads: true), Member("db-2"), Member("db-3"), new PatroniMember("db-4")]);
+        var view = new ClusterView(["db-1", "db-2", "db-3", "db-4"], health) { Stopped = Names("db-4"), Joining = Names("db-4") };
+        var intent = new ClusterIntent(Names("db-3"), Names("db-3")) { Later = Names("db-2", "db-4") };
+
+        Assert.That(
+            ClusterModel.Run(view, intent).Select(taken => taken.Step).Where(IsDeed).Select(Text),
+            Is.EqualTo(new[] { "disrupt db-3 (Replica)", "start db-4", "disrupt db-2 (Replica)" })
+        );
+        var forecast = new ClusterOutlook(view).Forecast(
+            s_cluster,
+            new RolloutState(intent.Pending, intent.Leaving) { Later = intent.Later }
+        )!;
+        Assert.That(
+            forecast.Steps.Select(one => $"{one.Kind} {string.Join(' ', one.Hosts)}"),
+            Is.EqualTo(new[] { "Remove db-3", "Start db-4", "Restart db-2" })
+        );
+        Assert.That(
+            ClusterPolicy.Next(view with { Joining = [] }, intent),
+            Is.Not.InstanceOf<ClusterStep.Disrupt>(),
+            "db-4 counts: it is one that was lost"
+        );
+    }
+
+    [Test]
+    public void A_member_that_leaves_first_leaves_a_majority_of_those_that_have_joined()
+    {
+        var health = Health([Member("db-1", leads: true), new PatroniMember("db-2")]);
+        var view = new ClusterView(["db-1", "db-2"], health) { Stopped = Names("db-2"), Joining = Names("db-2") };
+        Assert.That(
+            ClusterPolicy.Next(view, new ClusterIntent(Names("db-1"), Names("db-1")) { Later = Names("db-2") }),
+            Is.TypeOf<ClusterStep.Refuse>().With.Property(nameof(ClusterStep.Refuse.Cause)).EqualTo(ClusterCause.Majority)
+        );
+    }
+
+    [Test]
+    public void A_new_password_of_the_store_is_refused_while_a_member_leaves()
+    {
+        var health = Health([Member("db-1", leads: true), Member("db-2"), Member("db-3")]);
+        var view = new ClusterView(["db-1", "db-2", "db-3"], health) { WithOtherStorePassword = Names("db-1", "db-2", "db-3") };
+        Assert.That(
+            ClusterPolicy.Next(view, new ClusterIntent(Names("db-3"), Names("db-3")) { Later = Names("db-1", "db-2") }),
+            Is.TypeOf<ClusterStep.Refuse>()
+                .With.Property(nameof(ClusterStep.Refuse.Text))
+                .Contains("password changes on db-1 and db-2, while db-3 leaves")
         );
     }
 
@@ -368,6 +420,10 @@ internal sealed class ClusterPolicyTests
             return;
         }
 
+        // One that is still to join counts for nothing while others leave.
+        var joining = view.Joining.Intersect(intent.Later);
+        var counted = view.Names.Except(joining).Count();
+        health = view.Without(joining).Health;
         Assert.That(view.Mistaken, Is.Null, $"{Text(step)}: the members are another cluster");
         Assert.That(health.Leaders, Has.Length.LessThan(2), $"{Text(step)}: several members are primaries");
         Assert.That(health.IsPaused && !intent.OnlyRemoves, Is.False, $"{Text(step)}: Patroni is paused");
@@ -376,11 +432,14 @@ internal sealed class ClusterPolicyTests
             $"{Text(step)}: a member with the former store can lead beside one with the declared store"
         );
         Assert.That(
-            intent.Leaving.IsEmpty
-                || intent.Leaving.Count == view.Names.Length
-                || view.Names.Length - intent.Leaving.Count > view.Names.Length / 2,
+            intent.Leaving.IsEmpty || intent.Leaving.Count == view.Names.Length || counted - intent.Leaving.Count > counted / 2,
             $"{Text(step)}: too few members stay"
         );
+        if (!intent.Later.IsEmpty)
+        {
+            Assert.That(Taken(step), Is.SubsetOf(intent.Pending), $"{Text(step)}: members that leave go first");
+        }
+
         switch (step)
         {
             case ClusterStep.Disrupt(var member, _):
@@ -489,6 +548,16 @@ internal sealed class ClusterPolicyTests
         }
     }
 
+    private static IEnumerable<string> Taken(ClusterStep step) =>
+        step switch
+        {
+            ClusterStep.Start(var members) => members,
+            ClusterStep.MoveStore(var members, _) => members,
+            ClusterStep.StopAll(var members) => members,
+            ClusterStep.Disrupt(var member, _) => [member],
+            _ => [],
+        };
+
     private static bool IsLate(ClusterView view, string member) =>
         view.IsDown(member)
         && view.Waited < view.Silence
@@ -544,7 +613,8 @@ internal sealed class ClusterPolicyTests
         int leaving,
         bool onlyServer,
         bool primaryFirst,
-        int preferred
+        int preferred,
+        bool isLeavingFirst
     )
     {
         var left = primaries;
@@ -605,10 +675,15 @@ internal sealed class ClusterPolicyTests
         bool IsBetween(int index) => made[index].State == "stopped" && made[index].Data == 1;
         bool IsElsewhere(int index) => stores > 1 && made[index].Password == 2;
         var wanted = Those(index => pending[index]).Union(gone);
+        var later = isLeavingFirst && !gone.IsEmpty ? wanted.Except(gone) : [];
         return (
-            view,
-            new ClusterIntent(wanted, gone)
+            view with
             {
+                Joining = Those(index => made[index].State == "stopped" && made[index].Data == 0).Intersect(later),
+            },
+            new ClusterIntent(wanted.Except(later), gone)
+            {
+                Later = later,
                 OnlyServer = onlyServer && gone.IsEmpty,
                 PrimaryFirst = onlyServer && gone.IsEmpty && primaryFirst,
                 Preferred = preferred < 0 ? null : names[preferred % names.Length],

@@ -484,6 +484,23 @@ internal sealed class PatroniGroupTests
     }
 
     [Test]
+    public async Task A_member_that_joins_after_others_have_left_counts_only_where_RAFT_counts_it()
+    {
+        var cluster = MembersOf("db-1", "db-3");
+        var state = new RolloutState(["db-2"], ["db-2"]) { Later = ["db-1", "db-3"] };
+        async Task<string> TurnAsync(FakeGroup group) => Shown(await _provider.NextAsync(cluster, state, group, CancellationToken.None));
+
+        // Of two members in RAFT, the one that stays is no majority.
+        var answers = Healthy()
+            .ToDictionary(pair => pair.Key, pair => pair.Value.With(ProviderBench.Snapshot((new RaftRead("patroni"), Two(pair.Key)))));
+        Assert.That(await TurnAsync(Group(answers, stopped: ["db-3"], open: true)), Does.StartWith("stop db-2 would leave 1 of 2 members"));
+        Assert.That(await TurnAsync(Group(Healthy(), stopped: ["db-3"])), Does.StartWith("wait db-3"), "it was lost, and still counts");
+
+        static ToolAnswer Two(string name) =>
+            new(0, Raft(name).Output.Replace($", \"partner_node_status_server_{Address("db-3")}\": 2", "", StringComparison.Ordinal));
+    }
+
+    [Test]
     public void Addresses_that_RAFT_counts_besides_the_members_are_a_difference_and_active_ones_outsiders()
     {
         var (present, desired) = (Membership(Healthy(), "db-1", "db-2"), _provider.Desired(MembersOf("db-1", "db-2")));

@@ -160,6 +160,14 @@ internal sealed class RolloutForecastTests
         Assert.That(Proxies([], "lb-1", "lb-2"), Is.Null);
     }
 
+    [Test]
+    public void A_proxy_whose_removal_others_wait_for_goes_before_the_new_one_starts()
+    {
+        var state = new RolloutState(Names("lb-2"), Names("lb-2")) { Later = Names("lb-1", "lb-3") };
+        var forecast = new ProxiesOutlook(Names("lb-1", "lb-2")) { Holder = "lb-2" }.Forecast(GroupPolicy.AddressOf("lb"), state)!;
+        Assert.That(Steps(forecast), Is.EqualTo(new[] { "Remove lb-2 ()", "Start lb-3 (not running)", "Restart lb-1 ()" }));
+    }
+
     private static RolloutForecast? Proxies(string[] running, params string[] toCome)
     {
         var address = GroupPolicy.AddressOf("pg-proxies");

@@ -151,6 +151,22 @@ internal sealed class ProxyTurnTests
         Assert.That(Text(ProxyState.Decide([s_one, Stopped("lb-2")], new RolloutState([], leaving))), Is.EqualTo("go "));
     }
 
+    [Test]
+    public void A_proxy_that_leaves_first_goes_while_another_serves_and_does_not_wait_for_the_new_one()
+    {
+        RolloutState State(params string[] later) => new(["lb-2"], ["lb-2"]) { Later = [.. later] };
+        Assert.That(Text(ProxyState.Decide([s_one, s_two, Stopped("lb-3")], State("lb-1", "lb-3"))), Is.EqualTo("go lb-2"));
+        Assert.That(
+            Text(ProxyState.Decide([s_one with { Problems = ["lb-1: HAProxy sees no primary"] }, s_two], State("lb-1"))),
+            Is.EqualTo("wait lb-1: HAProxy sees no primary")
+        );
+        Assert.That(
+            Text(ProxyState.Decide([s_two, Stopped("lb-3")], State("lb-3"))),
+            Does.StartWith("stop lb-2 would be removed before lb-3 can start, and no other proxy serves")
+        );
+        Assert.That(ProxyState.HandsOver([s_one, s_two, Stopped("lb-3")], State("lb-1", "lb-3"), "lb-2"), "the load balancer is asked");
+    }
+
     private static ProxyState Stopped(string name) =>
         new(name, false, false, [$"{name}: HAProxy does not run", $"{name}: PgBouncer does not run"]);
 
