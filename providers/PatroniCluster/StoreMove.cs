@@ -125,7 +125,7 @@ internal sealed class StoreMove(IDeclared group, IGroupAccess access, IConsensus
     /// <summary>Empties the declared store, stops the members, and takes their containers away. Answers null, or what failed: members that
     /// still have their container then run again.</summary>
     /// <param name="members">The members, the primary last.</param>
-    /// <param name="cancellationToken">Ends it.</param>
+    /// <param name="cancellationToken">Aborts it; members that still have their container run again then, too.</param>
     public async Task<string?> LeaveAsync(ImmutableArray<string> members, CancellationToken cancellationToken)
     {
         var stop = new Script(RecoveryJournal.Stop(_connection.Container, PatroniGroupSpec.Of(group).Unit)) { Deadline = s_deadline };
@@ -191,6 +191,10 @@ internal sealed class StoreMove(IDeclared group, IGroupAccess access, IConsensus
             catch (HostException exception)
             {
                 return $"{member}: {exception.Message}";
+            }
+            catch (OperationCanceledException)
+            {
+                return $"{member}: aborted";
             }
         }
     }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.Resources;
@@ -11,6 +12,7 @@ internal sealed class PlanRollouts
     private readonly ApplyRun _run;
     private readonly Plan _plan;
     private readonly Dictionary<string, (Rollout Rollout, TaskCompletionSource<string?> End)> _rollouts = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, HashSet<Address>> _needed = new(StringComparer.Ordinal);
 
     /// <summary>Takes the plan; no member has a turn yet.</summary>
     /// <param name="run">What the apply works with.</param>
@@ -32,6 +34,33 @@ internal sealed class PlanRollouts
     /// <summary>The roll-out in which a change waits for its turn; null for none.</summary>
     public Rollout? Of(PlannedChange change) =>
         change.Disrupts is { } group && _rollouts.TryGetValue(group, out var own) ? own.Rollout : null;
+
+    /// <summary>Whether a change is made although the run is to stop: members that were stopped together are down until it is.</summary>
+    public bool MustMake(PlannedChange change) =>
+        _rollouts.Values.Any(own =>
+            own.Rollout.HasBegunTogether
+            && (
+                change.Disrupts == own.Rollout.GroupName
+                    ? own.Rollout.IsBegunTogether(change.Address.Host)
+                    : NeededBy(own.Rollout.GroupName).Contains(change.Address)
+            )
+        );
+
+    // What the changes depend on that bring the members back.
+    private HashSet<Address> NeededBy(string group) => _needed.GetOrAdd(group, _ =>
+        {
+            var needed = new HashSet<Address>();
+            // Each change comes after its dependencies in the plan.
+            foreach (var change in Enumerable.Reverse(_plan.Changes))
+            {
+                if (change.Disrupts == group || needed.Contains(change.Address))
+                {
+                    needed.UnionWith(change.DependsOn);
+                }
+            }
+
+            return needed;
+        });
 
     /// <summary>Completes when what comes after a group may go on: with the end of its roll-out where that includes the health of the
     /// group, at once otherwise. Answers null, or why the roll-out stopped.</summary>
@@ -106,6 +135,7 @@ internal sealed class PlanRollouts
         {
             Serving = [.. disrupting.Where(change => _run.Disruptions.Holds(change.Address)).Select(change => change.Address.Host)],
             IsLeavingFirst = RemovalOrder.IsLeavingFirst(_plan.Changes, _plan.Groups, policy.Group),
+            Abort = _run.Abort,
         };
     }
 

@@ -164,7 +164,7 @@ internal sealed class PlanWalk(ApplyRun run, Plan plan, StepLog log, HostSlots s
 
         return await slots
             .RunAsync(change.Address.Host, async () =>
-                run.Stop.IsCancellationRequested
+                run.Stop.IsCancellationRequested && !_rollouts.MustMake(change)
                     ? log.Skip(change, "interrupted")
                     : await log.PerformAsync(change, () => MakeAsync(change, rollout), () => Excuse(change)).ConfigureAwait(false)
             )

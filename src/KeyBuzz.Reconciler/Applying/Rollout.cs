@@ -22,6 +22,7 @@ public sealed class Rollout
     private readonly Dictionary<string, TaskCompletionSource<string?>> _doors;
     private readonly Dictionary<string, TaskCompletionSource> _arrivals;
     private ImmutableSortedSet<string> _left = [];
+    private ImmutableSortedSet<string> _together = [];
     private bool _hasBegun;
     private bool _hasReleased;
 
@@ -75,6 +76,9 @@ public sealed class Rollout
     /// <summary>The group.</summary>
     public Address Group => _group.Address;
 
+    /// <summary>The group's name.</summary>
+    public string GroupName => _group.Group;
+
     /// <summary>Whether it ends with the group's health.</summary>
     public bool GatesAfterLast => _gateAfterLast;
 
@@ -83,6 +87,16 @@ public sealed class Rollout
 
     /// <summary>Whether members that leave have their turns before all others, whose changes depend on the removal.</summary>
     public bool IsLeavingFirst { get; init; }
+
+    /// <summary>Once cancelled, a turn that is being prepared is aborted.</summary>
+    public CancellationToken Abort { get; init; }
+
+    /// <summary>Whether members are, or are being, stopped together.</summary>
+    public bool HasBegunTogether => !_together.IsEmpty;
+
+    /// <summary>Whether a member is stopped together with others: its changes are made even when the run is to stop, since none of them
+    /// serves before all have started.</summary>
+    public bool IsBegunTogether(string host) => _together.Contains(host);
 
     /// <summary>Whether a member got no turn because its service may not be disrupted now.</summary>
     public bool IsLeft(string host) => _left.Contains(host);
@@ -108,7 +122,7 @@ public sealed class Rollout
     /// <summary>Runs the turns. Answers null when every member had one and the last gate opened, otherwise why the roll-out
     /// stopped.</summary>
     /// <param name="ended">Completes when all changes that disrupt a host have ended; answers null when they all succeeded.</param>
-    /// <param name="stop">Once cancelled, no further member gets a turn.</param>
+    /// <param name="stop">Once cancelled, no further member gets a turn, except those that were stopped together.</param>
     /// <param name="before">Completes when the changes ordered before the group's policy have ended; null for none.</param>
     /// <param name="failedBehind">Answers why the roll-out of a group behind this one has stopped, or null; null where there is
     /// none.</param>
@@ -203,6 +217,11 @@ public sealed class Rollout
 
             _hasReleased = true;
             _hasBegun |= go.Continues;
+            _together = _together.Union(
+                go.Continues ? toCome
+                : go.Kind == RolloutStepKind.RestartTogether ? go.Hosts
+                : []
+            );
             if (!go.Continues)
             {
                 Report(go);
@@ -286,30 +305,34 @@ public sealed class Rollout
         CancellationToken stop
     )
     {
+        // Members that are down together come back before the run stops.
+        var halt = state.ToCome.Overlaps(_together) ? Abort : stop;
         var begun = _time.GetTimestamp();
         var pace = new PollPace(s_poll, _rules.GateTimeout(_group)) { SparesSlowHosts = true };
         var tracker = new ProgressTracker();
         try
         {
-            stop.ThrowIfCancellationRequested();
+            halt.ThrowIfCancellationRequested();
             var last = await Poll.UntilAsync(
                     AskAsync,
                     answer => answer.Turn is not RolloutTurn.Wait,
                     pace,
                     _time,
-                    stop,
+                    halt,
                     answer => answer.HasAdvanced
                 )
                 .ConfigureAwait(false);
             return last.Turn switch
             {
+                // A turn that has begun goes on, also when the run was to stop meanwhile.
+                RolloutTurn.Go { Continues: false, Hosts.IsEmpty: false } when halt.IsCancellationRequested => (null, "interrupted"),
                 RolloutTurn.Go go => (go, null),
                 RolloutTurn.Stop refused => (null, refused.Reason),
                 RolloutTurn.Wait wait => (null, $"waited {pace.Deadline.TotalSeconds:0} s for: {wait.Reason}"),
                 _ => throw new InvalidOperationException($"{last.Turn} is no turn"),
             };
         }
-        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        catch (OperationCanceledException) when (halt.IsCancellationRequested || Abort.IsCancellationRequested)
         {
             return (null, "interrupted");
         }
@@ -326,7 +349,7 @@ public sealed class Rollout
             RolloutTurn turn;
             try
             {
-                turn = await _rules.NextAsync(_group, now, _access, stop).ConfigureAwait(false);
+                turn = await _rules.NextAsync(_group, now, _access, Abort).ConfigureAwait(false);
             }
             catch (Exception exception) when (exception is HostException or ChangeFailedException)
             {

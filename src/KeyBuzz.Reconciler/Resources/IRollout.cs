@@ -10,7 +10,7 @@ public interface IRollout
     /// <param name="policy">The group's policy.</param>
     /// <param name="state">The members still to be disrupted.</param>
     /// <param name="access">The members.</param>
-    /// <param name="cancellationToken">Ends the look.</param>
+    /// <param name="cancellationToken">Ends it, also a step that has begun; a run that is only to stop lets it finish.</param>
     Task<RolloutTurn> NextAsync(GroupPolicy policy, RolloutState state, IGroupAccess access, CancellationToken cancellationToken);
 
     /// <summary>Work after a member was removed for good, before any other resource changes. Throws <see

@@ -277,6 +277,24 @@ internal sealed class RolloutTests
     }
 
     [Test]
+    public async Task Members_that_were_stopped_together_start_again_although_the_apply_is_interrupted_meanwhile()
+    {
+        using var stop = new CancellationTokenSource();
+        var policy = new Policy(state =>
+        {
+            stop.Cancel();
+            return new RolloutTurn.Go([state.ToCome[^1]]) { Continues = true };
+        });
+        var rollout = Make(policy, ResourceAction.Replace, "a", "b", "c");
+        List<bool> begun = [];
+        _begins = host => begun.Add(rollout.IsBegunTogether(host));
+
+        Assert.That(await RunAsync(rollout, stop.Token, "a", "b", "c"), Is.EqualTo("interrupted"), "the last gate is not waited for");
+        Assert.That(_disrupted, Is.EqualTo(["c", "b", "a"]));
+        Assert.That(begun, Is.EqualTo([true, true, true]));
+    }
+
+    [Test]
     public async Task While_the_window_is_closed_only_members_that_do_not_serve_get_a_turn()
     {
         var policy = new Policy(state => new RolloutTurn.Go([state.ToCome[0]]));

@@ -82,6 +82,18 @@ internal sealed class StoreMoveTests
     }
 
     [Test]
+    public async Task Members_run_as_before_when_a_move_is_aborted_while_one_stops()
+    {
+        using var abort = new CancellationTokenSource();
+        var access = new Access(Answers()) { Aborts = ("db-2 stop", abort) };
+        Assert.That(await NextAsync(access, abort.Token), Is.EqualTo("stop db-2: aborted; the members run as before"));
+        Assert.That(
+            access.Done.Where(done => done.Split(' ')[1] is "start"),
+            Is.EqualTo(new[] { "db-2 start", "db-3 start", "db-1 start" })
+        );
+    }
+
+    [Test]
     public async Task A_move_that_was_cut_off_goes_on_with_the_member_of_the_newest_data()
     {
         // Shut down as a replica; as a primary of an earlier timeline; as the last primary.
@@ -198,11 +210,13 @@ internal sealed class StoreMoveTests
             ("unit", "patroni.service")
         );
 
-    private static async Task<string> NextAsync(Access access, params string[] pending)
+    private static Task<string> NextAsync(Access access, params string[] pending) => NextAsync(access, CancellationToken.None, pending);
+
+    private static async Task<string> NextAsync(Access access, CancellationToken cancellationToken, params string[] pending)
     {
         var policy = Policy();
         var state = pending.Length == 0 ? All : new RolloutState([.. pending], []);
-        return await policy.Rules.NextAsync(policy, state, access, CancellationToken.None) switch
+        return await policy.Rules.NextAsync(policy, state, access, cancellationToken) switch
         {
             RolloutTurn.Go go => $"go {(go.Continues ? "on " : "")}{string.Join(' ', go.Hosts)}",
             RolloutTurn.Wait wait => "wait " + wait.Reason,
@@ -272,6 +286,9 @@ internal sealed class StoreMoveTests
 
         public List<string> Done { get; } = [];
 
+        /// <summary>What is cut off by a second signal.</summary>
+        public (string At, CancellationTokenSource Abort) Aborts { get; init; }
+
         public HashSet<Read> Asked { get; } = [];
 
         public string Fails { get; init; } = "";
@@ -330,6 +347,13 @@ internal sealed class StoreMoveTests
             {
                 Done.Add(what);
             }
+
+            if (what == Aborts.At)
+            {
+                Aborts.Abort.Cancel();
+            }
+
+            cancellationToken.ThrowIfCancellationRequested();
 
             return Task.FromResult(what == Fails ? new ScriptResult(1, "", "it is broken\n") : new ScriptResult(0, "", ""));
         }
