@@ -675,6 +675,19 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         };
 
     /// <inheritdoc />
+    public async Task WithdrawAsync(GroupPolicy policy, IGroupAccess access)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        ArgumentNullException.ThrowIfNull(access);
+        var connection = ClusterConnection.Of(policy);
+        var snapshots = await ReadAllAsync(access, PatroniHealth.Reads(connection.RestPort), CancellationToken.None).ConfigureAwait(false);
+        foreach (var primary in Judge(policy, snapshots, snapshots.Keys).Leaders)
+        {
+            await CommitFence.LowerAsync(connection, primary, access).ConfigureAwait(false);
+        }
+    }
+
+    /// <inheritdoc />
     public async Task LeftAsync(GroupPolicy policy, string host, IGroupAccess access, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(policy);

@@ -28,6 +28,30 @@ internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, ICon
         CancellationToken cancellationToken
     )
     {
+        string? fenced = null;
+        RolloutTurn? turn = null;
+        try
+        {
+            return turn = await DecideAsync(view, intent, readStore, primary => fenced = primary, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            // The members are not stopped after all.
+            if (fenced is not null && turn is not RolloutTurn.Go)
+            {
+                await CommitFence.LowerAsync(_connection, fenced, access).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private async Task<RolloutTurn> DecideAsync(
+        ClusterView view,
+        ClusterIntent intent,
+        Func<ImmutableSortedSet<string>, Task<StoreView>> readStore,
+        Action<string> hasFenced,
+        CancellationToken cancellationToken
+    )
+    {
         while (true)
         {
             switch (ClusterPolicy.Next(view, intent))
@@ -63,6 +87,7 @@ internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, ICon
                         return open;
                     }
 
+                    hasFenced(primary);
                     view = view with { IsFenced = true };
                     break;
                 case ClusterStep.MendStore(var problems):

@@ -8,11 +8,32 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 
 /// <summary>Makes the primary acknowledge a commit only when all replicas have it, before all members are stopped together: whichever leads
 /// afterwards has every acknowledged row. Nothing of it stays: the setting is taken out of the file as soon as the running server has it,
-/// and that server is about to be stopped. A run that is killed in between leaves it, and patroni_config finds it.</summary>
+/// and that server is about to be stopped. Where it is not stopped after all, <see cref="LowerAsync"/> lowers the fence. A run that is
+/// killed in between leaves it, and patroni_config finds it.</summary>
 internal static class CommitFence
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(15);
+    private static readonly SqlStatement s_reset = SqlStatement.Run("ALTER SYSTEM RESET synchronous_standby_names");
+    private static readonly SqlStatement s_reload = SqlStatement.Run("SELECT pg_catalog.pg_reload_conf()");
+
+    /// <summary>Lowers it in a server that runs on. Best effort: does not throw where the server cannot be reached.</summary>
+    /// <param name="connection">How the members are reached.</param>
+    /// <param name="leader">The primary.</param>
+    /// <param name="access">The members.</param>
+    public static async Task LowerAsync(ClusterConnection connection, string leader, IGroupAccess access)
+    {
+        try
+        {
+            await new LeaderSession(access, connection)
+                .RunOnAsync(leader, [s_reset, s_reload], CancellationToken.None)
+                .ConfigureAwait(false);
+        }
+        catch (Exception exception) when (exception is TransientFailureException or HostException or ChangeFailedException)
+        {
+            // A server that does not answer is stopped, or stops serving: a start forgets the fence.
+        }
+    }
 
     /// <summary>Raises it, and returns once all replicas have every acknowledged row. Answers why that cannot be done yet, or
     /// null.</summary>
@@ -32,15 +53,13 @@ internal static class CommitFence
     )
     {
         var session = new LeaderSession(access, connection);
-        var reset = SqlStatement.Run("ALTER SYSTEM RESET synchronous_standby_names");
-        var reload = SqlStatement.Run("SELECT pg_catalog.pg_reload_conf()");
         var all = $"ANY {replicas.Length} ({string.Join(", ", replicas.Select(SqlText.Identifier))})";
         try
         {
             await session
                 .RunOnAsync(
                     leader,
-                    [SqlStatement.Run($"ALTER SYSTEM SET synchronous_standby_names = {SqlText.Literal(all)}"), reload],
+                    [SqlStatement.Run($"ALTER SYSTEM SET synchronous_standby_names = {SqlText.Literal(all)}"), s_reload],
                     cancellationToken
                 )
                 .ConfigureAwait(false);
@@ -51,11 +70,11 @@ internal static class CommitFence
                 && await FlushedAsync(acknowledged, s_patience - access.Time.GetElapsedTime(begun)).ConfigureAwait(false) is not null
             )
             {
-                await session.RunOnAsync(leader, [reset], cancellationToken).ConfigureAwait(false);
+                await session.RunOnAsync(leader, [s_reset], cancellationToken).ConfigureAwait(false);
                 return null;
             }
 
-            await session.RunOnAsync(leader, [reset, reload], cancellationToken).ConfigureAwait(false);
+            await session.RunOnAsync(leader, [s_reset, s_reload], cancellationToken).ConfigureAwait(false);
             return new RolloutTurn.Wait(
                 $"{leader} does not see all {replicas.Length} replicas streaming; {store}'s password is changed once they are in sync"
             );
@@ -63,15 +82,8 @@ internal static class CommitFence
         catch (Exception exception)
             when (exception is TransientFailureException or HostException or ChangeFailedException or OperationCanceledException)
         {
-            try
-            {
-                await session.RunOnAsync(leader, [reset, reload], CancellationToken.None).ConfigureAwait(false);
-            }
-            catch (Exception again) when (again is TransientFailureException or HostException or ChangeFailedException)
-            {
-                // The same is in the way; this is tried again from the beginning.
-            }
-
+            // Where the same is in the way, this is tried again from the beginning.
+            await LowerAsync(connection, leader, access).ConfigureAwait(false);
             if (exception is not TransientFailureException)
             {
                 throw;

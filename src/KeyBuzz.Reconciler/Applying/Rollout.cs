@@ -228,6 +228,12 @@ public sealed class Rollout
             }
 
             trouble = await ReleaseAsync(go.Hosts, ended).ConfigureAwait(false);
+            if (trouble is not null && go.Kind == RolloutStepKind.RestartTogether)
+            {
+                // Some of them may run as before.
+                await _rules.WithdrawAsync(_group, _access).ConfigureAwait(false);
+            }
+
             toCome = toCome.Except(go.Hosts);
         }
 
@@ -325,7 +331,8 @@ public sealed class Rollout
             return last.Turn switch
             {
                 // A turn that has begun goes on, also when the run was to stop meanwhile.
-                RolloutTurn.Go { Continues: false, Hosts.IsEmpty: false } when halt.IsCancellationRequested => (null, "interrupted"),
+                RolloutTurn.Go { Continues: false, Hosts.IsEmpty: false } go when halt.IsCancellationRequested => await WithdrawAsync(go)
+                    .ConfigureAwait(false),
                 RolloutTurn.Go go => (go, null),
                 RolloutTurn.Stop refused => (null, refused.Reason),
                 RolloutTurn.Wait wait => (null, $"waited {pace.Deadline.TotalSeconds:0} s for: {wait.Reason}"),
@@ -366,6 +373,16 @@ public sealed class Rollout
             begun = hasAdvanced ? _time.GetTimestamp() : begun;
             return (turn, hasAdvanced);
         }
+    }
+
+    private async Task<(RolloutTurn.Go? Go, string? Reason)> WithdrawAsync(RolloutTurn.Go go)
+    {
+        if (go.Kind == RolloutStepKind.RestartTogether)
+        {
+            await _rules.WithdrawAsync(_group, _access).ConfigureAwait(false);
+        }
+
+        return (null, "interrupted");
     }
 
     private async Task<string?> ReleaseAsync(ImmutableArray<string> hosts, Func<string, Task<string?>> ended)

@@ -21,6 +21,12 @@ public interface IRollout
     /// <param name="cancellationToken">Ends it.</param>
     Task LeftAsync(GroupPolicy policy, string host, IGroupAccess access, CancellationToken cancellationToken) => Task.CompletedTask;
 
+    /// <summary>Undoes what prepared a restart of members together (<see cref="RolloutStepKind.RestartTogether"/>) that was not made, or
+    /// failed on a member: one that runs on must not keep it. Best effort: does not throw.</summary>
+    /// <param name="policy">The group's policy.</param>
+    /// <param name="access">The members.</param>
+    Task WithdrawAsync(GroupPolicy policy, IGroupAccess access) => Task.CompletedTask;
+
     /// <summary>How long a gate may stay shut before the roll-out stops.</summary>
     TimeSpan GateTimeout(GroupPolicy policy);
 }

@@ -295,6 +295,29 @@ internal sealed class RolloutTests
     }
 
     [Test]
+    public async Task A_restart_of_all_that_is_interrupted_before_it_begins_or_fails_is_withdrawn()
+    {
+        using var stop = new CancellationTokenSource();
+        RolloutTurn All(RolloutState state) => new RolloutTurn.Go([.. state.ToCome]) { Kind = RolloutStepKind.RestartTogether };
+        var policy = new Policy(state =>
+        {
+            stop.Cancel();
+            return All(state);
+        });
+        Assert.That(await RunAsync(Make(policy, ResourceAction.Replace, "a", "b"), stop.Token, "a", "b"), Is.EqualTo("interrupted"));
+        Assert.That((_disrupted.Count, policy.Withdrawn), Is.EqualTo((0, 1)));
+
+        _outcomes.Clear();
+        policy = new Policy(All);
+        Assert.That(await RunAsync(policy, "a", "b"), Is.Null);
+        Assert.That(policy.Withdrawn, Is.Zero);
+
+        _outcomes["b"] = "its image is not there";
+        Assert.That(await RunAsync(policy, "a", "b"), Is.EqualTo("b: its image is not there"));
+        Assert.That(policy.Withdrawn, Is.EqualTo(1));
+    }
+
+    [Test]
     public async Task While_the_window_is_closed_only_members_that_do_not_serve_get_a_turn()
     {
         var policy = new Policy(state => new RolloutTurn.Go([state.ToCome[0]]));
@@ -524,6 +547,14 @@ internal sealed class RolloutTests
         public ConcurrentQueue<string> States { get; } = new();
 
         public ConcurrentQueue<string> Left { get; } = new();
+
+        public int Withdrawn { get; private set; }
+
+        public override Task WithdrawAsync(GroupPolicy group, IGroupAccess access)
+        {
+            Withdrawn++;
+            return Task.CompletedTask;
+        }
 
         public override Task LeftAsync(GroupPolicy group, string host, IGroupAccess access, CancellationToken cancellationToken)
         {

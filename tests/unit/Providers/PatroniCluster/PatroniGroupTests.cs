@@ -642,6 +642,8 @@ internal sealed class PatroniGroupTests
             ),
             "every acknowledged row is on all of them, and nothing stays"
         );
+        await _provider.WithdrawAsync(WithPassword("new"), group);
+        Assert.That(group.Sql[2..], Is.EqualTo(new[] { "db-1: RESET synchronous_standby_names" }), "where the primary runs on after all");
 
         Assert.That(
             await NextAsync(Group(Labelled(old), labelled: true, lost: "db-3"), Names, resource: WithPassword("new")),

@@ -60,6 +60,7 @@ internal sealed class StoreMoveTests
             ),
             "commits wait for the replicas first"
         );
+        Assert.That(access.Lowered, Is.Empty);
         Assert.That(access.Report.Lines, Is.EqualTo(new[] { "RestartTogether db-2 db-3 db-1" }));
     }
 
@@ -79,6 +80,7 @@ internal sealed class StoreMoveTests
             access.Done.Where(done => done.Split(' ')[1] is not ("sql" or "clear")),
             Is.EqualTo(expected.Split('|', StringSplitOptions.RemoveEmptyEntries))
         );
+        Assert.That(access.Lowered, Is.EqualTo(new[] { "db-1" }), "commits do not wait for every replica any more");
     }
 
     [Test]
@@ -91,6 +93,7 @@ internal sealed class StoreMoveTests
             access.Done.Where(done => done.Split(' ')[1] is "start"),
             Is.EqualTo(new[] { "db-2 start", "db-3 start", "db-1 start" })
         );
+        Assert.That(access.Lowered, Is.EqualTo(new[] { "db-1" }));
     }
 
     [Test]
@@ -286,6 +289,9 @@ internal sealed class StoreMoveTests
 
         public List<string> Done { get; } = [];
 
+        /// <summary>The servers that took the fence back out of their running configuration.</summary>
+        public List<string> Lowered { get; } = [];
+
         /// <summary>What is cut off by a second signal.</summary>
         public (string At, CancellationTokenSource Abort) Aborts { get; init; }
 
@@ -346,6 +352,13 @@ internal sealed class StoreMoveTests
             lock (_lock)
             {
                 Done.Add(what);
+                if (
+                    script.Text.Contains("RESET synchronous_standby_names", StringComparison.Ordinal)
+                    && script.Text.Contains("pg_reload_conf", StringComparison.Ordinal)
+                )
+                {
+                    Lowered.Add(host);
+                }
             }
 
             if (what == Aborts.At)
