@@ -147,7 +147,7 @@ public sealed class Rollout
             var later = all.Except(first);
             if (!first.IsEmpty)
             {
-                trouble = await RunStageAsync(first, later, ended, stop, before, failedBehind).ConfigureAwait(false);
+                trouble = await RunStageAsync(first, later, ended, before, failedBehind, stop).ConfigureAwait(false);
                 if (trouble is null && !_left.IsEmpty)
                 {
                     Leave(later, $"the removal of {string.Join(" and ", _left)} is left for later");
@@ -159,7 +159,7 @@ public sealed class Rollout
                 }
             }
 
-            return trouble = await RunStageAsync(later, [], ended, stop, before, failedBehind).ConfigureAwait(false);
+            return trouble = await RunStageAsync(later, [], ended, before, failedBehind, stop).ConfigureAwait(false);
         }
         finally
         {
@@ -176,9 +176,9 @@ public sealed class Rollout
         ImmutableSortedSet<string> toCome,
         ImmutableSortedSet<string> later,
         Func<string, Task<string?>> ended,
-        CancellationToken stop,
         Task? before,
-        Func<string?>? failedBehind
+        Func<string?>? failedBehind,
+        CancellationToken stop
     )
     {
         if (await FindUnpreparedAsync(toCome, ended, stop).ConfigureAwait(false) is { } unprepared)
