@@ -463,7 +463,7 @@ internal sealed class RolloutTests
             ["c"] = leaves,
             ["d"] = TurnAsync("d", leaves),
         };
-        return await rollout.RunAsync(host => members[host], stop).WaitAsync(TimeSpan.FromSeconds(20));
+        return await rollout.RunAsync(host => members[host], stop).WaitAsync(TimeSpan.FromSeconds(20), CancellationToken.None);
 
         async Task<string?> TurnAsync(string host, Task before)
         {

@@ -548,7 +548,7 @@ internal sealed class ClusterPolicyTests
         }
     }
 
-    private static IEnumerable<string> Taken(ClusterStep step) =>
+    private static ImmutableArray<string> Taken(ClusterStep step) =>
         step switch
         {
             ClusterStep.Start(var members) => members,
