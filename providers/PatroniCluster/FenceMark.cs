@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
@@ -31,6 +32,27 @@ public sealed record FenceMark(DateTimeOffset? Since, string? By, string? Reason
 
     /// <summary>Reads it.</summary>
     public static FileRead Read { get; } = new(Path);
+
+    /// <summary>Reads what an end of the fence that was cut off, or did not succeed, leaves on a host.</summary>
+    /// <param name="unit">The unit that runs Patroni.</param>
+    public static ImmutableArray<FileRead> Remains(string unit) => [new FileRead(Path + Lifted), new FileRead(DropInFileOf(unit))];
+
+    /// <summary>Whether the end of a fence was begun on a host, and not finished.</summary>
+    /// <param name="member">The answers to <see cref="Remains"/>.</param>
+    /// <param name="unit">The unit that runs Patroni.</param>
+    public static bool HasRemains(Snapshot member, string unit)
+    {
+        ArgumentNullException.ThrowIfNull(member);
+        foreach (var file in Remains(unit))
+        {
+            if (member.Has(file) && member.Get(file) is not null)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     /// <summary>The words for it, such as <c>fenced since 2026-11-29 21:10:00 UTC by root@install-01 (disk errors)</c>.</summary>
     public string Text =>
@@ -133,6 +155,8 @@ public sealed record FenceMark(DateTimeOffset? Since, string? By, string? Reason
             Deadline = s_deadline,
         };
     }
+
+    private static string DropInFileOf(string unit) => $"{DropInOf(unit)}/kbr-fence.conf";
 
     private static string DropInOf(string unit) =>
         $"/etc/systemd/system/{(unit.EndsWith(".service", StringComparison.Ordinal) ? unit : unit + ".service")}.d";

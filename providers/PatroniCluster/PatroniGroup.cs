@@ -346,8 +346,13 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         }
 
         var store = stores.Of(policy);
-        return RecoveryVerdict.Of(ClusterConnection.Of(policy).Scope, members, health.Leaders, snapshot =>
-            store.HasDesiredPassword(policy, snapshot)
+        var connection = ClusterConnection.Of(policy);
+        return RecoveryVerdict.Of(
+            connection.Scope,
+            members,
+            health.Leaders,
+            snapshot => store.HasDesiredPassword(policy, snapshot),
+            snapshot => snapshot.Get(connection.ContainerRead).Status != 404
         );
     }
 

@@ -27,17 +27,20 @@ public abstract record RecoveryVerdict
     /// <param name="members">The members that could be read.</param>
     /// <param name="leaders">The members that say that they are the primary.</param>
     /// <param name="hasPassword">Whether a member was started with the desired password of the consensus store; null where that is not
-    /// known.</param>
+    /// known, as with a store that does not tell.</param>
+    /// <param name="hasContainer">Whether a member may have a container of Patroni.</param>
     public static RecoveryVerdict Of(
         string cluster,
         IReadOnlyDictionary<string, Snapshot> members,
         IReadOnlyCollection<string> leaders,
-        Func<Snapshot, bool?> hasPassword
+        Func<Snapshot, bool?> hasPassword,
+        Func<Snapshot, bool> hasContainer
     )
     {
         ArgumentNullException.ThrowIfNull(members);
         ArgumentNullException.ThrowIfNull(leaders);
         ArgumentNullException.ThrowIfNull(hasPassword);
+        ArgumentNullException.ThrowIfNull(hasContainer);
         foreach (var (name, snapshot) in members)
         {
             if (RecoveryJournal.IsDamaged(cluster, snapshot))
@@ -66,7 +69,7 @@ public abstract record RecoveryVerdict
             );
         }
 
-        return own is null ? new None() : OfConfirmed(cluster, own, members, leaders, hasPassword);
+        return own is null ? new None() : OfConfirmed(cluster, own, members, leaders, hasPassword, hasContainer);
     }
 
     private static RecoveryVerdict OfConfirmed(
@@ -74,7 +77,8 @@ public abstract record RecoveryVerdict
         RecoveryJournal journal,
         IReadOnlyDictionary<string, Snapshot> members,
         IReadOnlyCollection<string> leaders,
-        Func<Snapshot, bool?> hasPassword
+        Func<Snapshot, bool?> hasPassword,
+        Func<Snapshot, bool> hasContainer
     )
     {
         var about = About(cluster, journal);
@@ -109,13 +113,24 @@ public abstract record RecoveryVerdict
             }
         }
 
-        if (password is null && returned.Count > 0)
+        // A member without a container, as on a new host, runs nothing: what it has may be set aside.
+        var isGone = !hasContainer(members[journal.Survivor]);
+        List<string> unsure = [.. returned.Where(name => password is null && (isGone || hasContainer(members[name])))];
+        if (unsure.Count > 0)
         {
-            return new Refused(
-                $"it is unknown whether {string.Join(" and ", returned)} took part in the recovered {cluster}",
-                $"{about}; the container of {journal.Survivor}, which tells the password of the consensus store, is not there",
-                $"bring {journal.Survivor} back"
-            );
+            var names = string.Join(" and ", unsure);
+            return !isGone
+                ? new Refused(
+                    $"it is unknown whether {names} took part in the recovered {cluster}",
+                    $"{about}; the present consensus store does not tell",
+                    $"where the cluster is healthy with {names}, run kbr recover confirm. Otherwise stop Patroni there and remove its "
+                        + "container: the next kbr apply keeps the data aside and copies it anew"
+                )
+                : new Refused(
+                    $"it is unknown whether {names} took part in the recovered {cluster}",
+                    $"{about}; the container of {journal.Survivor}, which tells the password of the consensus store, is not there",
+                    $"bring {journal.Survivor} back"
+                );
         }
 
         var unread = new List<string>();

@@ -52,7 +52,10 @@ public sealed partial record RestoreJournal(string Id, string Target, string Mem
     public bool IsExchanging => Phase is RestorePhase.Exchange or RestorePhase.Return;
 
     /// <summary>Whether members may be started by the restore alone: a lost one is fenced by what only its apply knows.</summary>
-    public bool IsOpeningWithout => !Lost.IsEmpty && Phase is (RestorePhase.Open or RestorePhase.Reopen);
+    public bool IsOpeningWithout => !Lost.IsEmpty && IsOpening;
+
+    /// <summary>Whether the members are being started after their directories were exchanged.</summary>
+    public bool IsOpening => Phase is RestorePhase.Open or RestorePhase.Reopen;
 
     /// <summary>The name of a restore that begins then.</summary>
     public static string IdOf(DateTimeOffset time) => HostDocument.NameOf(time);

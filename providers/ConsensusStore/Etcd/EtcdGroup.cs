@@ -144,7 +144,12 @@ public sealed class EtcdGroup : IGroupPolicy
             return new RolloutTurn.Wait(pending);
         }
 
-        ImmutableArray<EtcdHost> staying = [.. hosts.Where(host => !state.Left.Contains(host.Name))];
+        var learners = view.Members.Where(member => member.IsLearner).Select(member => member.Address).ToHashSet();
+        var learning = access.Members.Where(host => learners.Contains(AddressOf(policy, host))).Select(host => host.Name).ToHashSet();
+        ImmutableArray<EtcdHost> staying =
+        [
+            .. hosts.Where(host => !state.Left.Contains(host.Name)).Select(host => host with { IsLearner = learning.Contains(host.Name) }),
+        ];
         ImmutableArray<string> gone =
         [
             .. access.Members.Where(member => state.Left.Contains(member.Name)).Select(member => AddressOf(policy, member)),
@@ -343,7 +348,10 @@ public sealed class EtcdGroup : IGroupPolicy
         var directory = policy.Spec.String(DirectoryKey);
         var mark = Script.Quote($"{directory}/{EtcdProgram.Mark}");
         var script = new Script(
-            isNew ? $"test -d {Script.Quote(directory)}\ntest -e {Script.Quote(directory + "/member")} || : >{mark}\n" : $"rm -f {mark}\n"
+            isNew
+                ? $"test -d {Script.Quote(directory)}\n"
+                    + $"ls {Script.Quote(directory)}/{EtcdProgram.WalFiles} >/dev/null 2>&1 || : >{mark}\n"
+                : $"rm -f {mark}\n"
         );
         foreach (var member in access.Members)
         {
@@ -363,9 +371,10 @@ public sealed class EtcdGroup : IGroupPolicy
         ImmutableArray<Read>? more = null
     )
     {
-        var data = new StatRead(policy.Spec.String(DirectoryKey) + "/member");
+        var data = new StatRead($"{policy.Spec.String(DirectoryKey)}/{EtcdProgram.WalDirectory}");
+        var mark = new StatRead($"{policy.Spec.String(DirectoryKey)}/{EtcdProgram.Mark}");
         var snapshots = await PatroniGroup
-            .ReadAllAsync(access, [s_container, status, data, new MountsRead(), new ClockRead(), .. more ?? []], cancellationToken)
+            .ReadAllAsync(access, [s_container, status, data, mark, new MountsRead(), new ClockRead(), .. more ?? []], cancellationToken)
             .ConfigureAwait(false);
         return (
             [
@@ -380,6 +389,7 @@ public sealed class EtcdGroup : IGroupPolicy
                         )
                         {
                             Uptime = UptimeOf(snapshot),
+                            IsMarked = snapshot.Get(mark) is not null,
                         }
                         : new EtcdHost(member.Name, true, null)
                 ),

@@ -30,6 +30,16 @@ internal static class EtcdProgram
     /// <summary>The empty file in the data directory by which an operator lets a member go on as the only one, once.</summary>
     public const string Alone = "kbr-go-on-alone";
 
+    /// <summary>etcd's write-ahead log below its data directory. A member that has one is a member of a cluster: etcd makes its database
+    /// before it founds or joins one, and moves this directory into place with the first file in it.</summary>
+    public const string WalDirectory = "member/wal";
+
+    /// <summary>The files of the write-ahead log below the data directory, for a shell: etcd itself looks for these.</summary>
+    public const string WalFiles = WalDirectory + "/*.wal";
+
+    /// <summary>What a member without a write-ahead log had, below the data directory: the first one stays.</summary>
+    public const string Aside = "member.without-wal";
+
     /// <summary>Where the container has the files.</summary>
     public const string Directory = "/etc/" + EtcdStore.ServiceName;
 
@@ -47,8 +57,17 @@ internal static class EtcdProgram
         set -eu
         umask 077
         others() { ETCDCTL_ENDPOINTS=$(cat {{Directory}}/{{OthersFile}}) etcdctl "$@"; }
-        if [ -d "$ETCD_DATA_DIR/member" ]; then
+        # A member without a write-ahead log has founded or joined no cluster: it was cut off before.
+        if ls "$ETCD_DATA_DIR"/{{WalFiles}} >/dev/null 2>&1; then has_wal=1; else has_wal=; fi
+        if [ -z "$has_wal" ]; then
+            [ ! -d "$ETCD_DATA_DIR/member" ] || [ -e "$ETCD_DATA_DIR/{{Aside}}" ] ||
+                mv "$ETCD_DATA_DIR/member" "$ETCD_DATA_DIR/{{Aside}}"
+            rm -rf "$ETCD_DATA_DIR/member" "$ETCD_DATA_DIR/{{Alone}}"
+        fi
+        if [ -n "$has_wal" ]; then
             rm -f "$ETCD_DATA_DIR/{{Mark}}"
+            # Without its log etcd would found a cluster of its own.
+            export ETCD_INITIAL_CLUSTER_STATE=existing
             if [ -e "$ETCD_DATA_DIR/{{Alone}}" ]; then
                 rm "$ETCD_DATA_DIR/{{Alone}}"
                 export ETCD_FORCE_NEW_CLUSTER=true

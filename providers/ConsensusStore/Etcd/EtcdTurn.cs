@@ -12,6 +12,12 @@ public sealed record EtcdHost(string Name, bool Runs, bool? HoldsData)
 {
     /// <summary>For how long its container has run; null where that is not known, or it does not run.</summary>
     public TimeSpan? Uptime { get; init; }
+
+    /// <summary>Whether kbr has marked it: it starts a new cluster with the others that are marked.</summary>
+    public bool IsMarked { get; init; }
+
+    /// <summary>Whether etcd's list has it as a learner, which has not got all data yet.</summary>
+    public bool IsLearner { get; init; }
 }
 
 /// <summary>Which of etcd's members may be disrupted next. Pure.</summary>
@@ -30,14 +36,11 @@ public static class EtcdTurn
         ArgumentNullException.ThrowIfNull(hosts);
         ArgumentNullException.ThrowIfNull(health);
         ArgumentNullException.ThrowIfNull(state);
-        // Starting a member that is down disrupts nothing. In a new cluster all of them start together, since one alone has no quorum.
-        ImmutableArray<string> down = [.. hosts.Where(host => !host.Runs && state.ToCome.Contains(host.Name)).Select(host => host.Name)];
+        // Starting a member that is down disrupts nothing.
+        ImmutableArray<EtcdHost> down = [.. hosts.Where(host => !host.Runs && state.ToCome.Contains(host.Name))];
         if (!down.IsEmpty)
         {
-            var unknown = hosts.FirstOrDefault(host => host.HoldsData is null);
-            return hosts.All(host => !host.Runs) && hosts.All(host => host.HoldsData != true) && unknown is not null
-                ? new RolloutTurn.Wait($"it is unknown whether {unknown.Name} holds etcd's data")
-                : new RolloutTurn.Go(down) { Kind = RolloutStepKind.Start };
+            return Start(hosts, health, down);
         }
 
         // The change may repair the only member that is not well.
@@ -51,6 +54,34 @@ public static class EtcdTurn
             : state.ToCome.IsEmpty ? new RolloutTurn.Go([])
             : PendingAt(hosts, patroni) is { } pending ? new RolloutTurn.Wait(pending)
             : new RolloutTurn.Go([state.ToCome.OrderBy(name => name == health.Leader).First()]);
+    }
+
+    // In a new cluster all of them start together, since one alone has no quorum; so do those that have data. One without data joins those
+    // that run, and etcd takes one learner at a time.
+    private static RolloutTurn Start(IReadOnlyList<EtcdHost> hosts, StoreHealth health, ImmutableArray<EtcdHost> down)
+    {
+        if (hosts.All(host => !host.Runs && host.HoldsData != true))
+        {
+            return hosts.FirstOrDefault(host => host.HoldsData is null) is { } unknown
+                ? new RolloutTurn.Wait($"it is unknown whether {unknown.Name} holds etcd's data")
+                : Starts(down);
+        }
+
+        ImmutableArray<EtcdHost> able = [.. down.Where(host => host.HoldsData == true || host.IsMarked)];
+        if (!able.IsEmpty)
+        {
+            return Starts(able);
+        }
+
+        var next = down.FirstOrDefault(host => host.IsLearner) ?? down[0];
+        return health.Leader is null
+                ? new RolloutTurn.Wait($"{next.Name} has no data, and etcd has no leader with a quorum that it could join")
+            : hosts.FirstOrDefault(host => host.IsLearner && host != next) is { } learner
+                ? new RolloutTurn.Wait($"{next.Name} joins etcd when {learner.Name} has all data")
+            : Starts([next]);
+
+        static RolloutTurn Starts(ImmutableArray<EtcdHost> hosts) =>
+            new RolloutTurn.Go([.. hosts.Select(host => host.Name)]) { Kind = RolloutStepKind.Start };
     }
 
     /// <summary>The member that leads etcd before the leader is restarted: one that had its turn, where there is one. Null where no

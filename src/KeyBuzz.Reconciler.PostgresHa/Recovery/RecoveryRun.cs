@@ -146,6 +146,20 @@ public sealed class RecoveryRun(PostgresTopology topology, GroupPolicy policy)
         return RecoveryJournal.Newest(topology.Scope, answers.Values);
     }
 
+    /// <summary>What a recovery means for a change of the cluster.</summary>
+    public RecoveryVerdict Verdict(IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> members)
+    {
+        var answers = Read(members);
+        var names = topology.Members.Select(member => member.Name);
+        return RecoveryVerdict.Of(
+            topology.Scope,
+            answers,
+            PatroniHealth.Judge(topology.Ports.Rest, answers, names, long.MaxValue).Leaders,
+            snapshot => Store.HasDesiredPassword(policy, snapshot),
+            snapshot => snapshot.Get(s_container).Status != 404
+        );
+    }
+
     /// <summary>A recovery that was begun and did not end, by its survivor's own word; null for none.</summary>
     public RecoveryJournal? Unfinished(IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> members) =>
         Journal(members) is { IsDone: false } journal

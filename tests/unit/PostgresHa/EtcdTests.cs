@@ -1,9 +1,12 @@
+using System.Collections.Immutable;
 using KeyBuzz.Reconciler.Configuration;
 using KeyBuzz.Reconciler.Hosts;
+using KeyBuzz.Reconciler.Planning;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.PostgresHa.Monitoring;
 using KeyBuzz.Reconciler.Providers.ConsensusStore.Etcd;
 using KeyBuzz.Reconciler.Providers.Docker;
+using KeyBuzz.Reconciler.Records;
 using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 
@@ -115,6 +118,84 @@ internal sealed class EtcdTests : BlueprintFixture
             );
             Assert.That(Find(raft, "patroni_config.keybuzz-pg@keybuzz-pg").Requires, Is.Empty);
         });
+    }
+
+    [Test]
+    public void A_member_leaves_a_cluster_whose_etcd_stays()
+    {
+        const string Former = "db-slave-02";
+        var store = $"store: {{ etcd: {{ image: '{Image}' }} }}";
+        var steps = Steps(
+            With(store),
+            With(store).Replace($"{Former}: {{ role: db,", $"{Former}: {{ role: spare,", StringComparison.Ordinal)
+        );
+        Assert.Multiple(() =>
+        {
+            Assert.That(Comes(steps, $"container.patroni@{Former}", $"container.etcd@{Former}"), "PostgreSQL goes before its etcd");
+            Assert.That(Comes(steps, $"container.etcd@{Former}", "group.keybuzz-pg-etcd@keybuzz-pg-etcd"));
+            Assert.That(Comes(steps, "group.keybuzz-pg-etcd@keybuzz-pg-etcd", "group.keybuzz-pg@keybuzz-pg"));
+            Assert.That(Comes(steps, "group.keybuzz-pg@keybuzz-pg", "patroni_config.keybuzz-pg@keybuzz-pg"));
+        });
+    }
+
+    [Test]
+    public void The_whole_etcd_goes_after_the_cluster_is_healthy_without_it()
+    {
+        var steps = Steps(With($"store: {{ etcd: {{ image: '{Image}' }} }}"), Minimal);
+        foreach (var resource in new[] { "systemd_unit.etcd", "container.etcd" })
+        {
+            Assert.That(Comes(steps, "patroni_config.keybuzz-pg@keybuzz-pg", $"{resource}@{Member}"), resource);
+        }
+    }
+
+    private static bool Comes(Dictionary<Address, ImmutableArray<Address>> steps, string first, string then)
+    {
+        HashSet<Address> seen = [steps.Keys.Single(step => step.ToString() == then)];
+        for (var open = new Stack<Address>(seen); open.TryPop(out var step); )
+        {
+            foreach (var before in steps.GetValueOrDefault(step, []).Where(seen.Add))
+            {
+                open.Push(before);
+            }
+        }
+
+        return seen.Any(step => step.ToString() == first && first != then);
+    }
+
+    // Each step of the plan of one file on hosts that are as another one wants them, with the steps that go first.
+    private Dictionary<Address, ImmutableArray<Address>> Steps(string from, string to)
+    {
+        var providers = new ProviderRegistry(RealProviders);
+        var planner = new Planner(providers, new Fingerprint("a key"));
+        var applied = Load(from);
+        var absent = applied.Resources.ToDictionary(one => one.Address, _ => (Observation)new Observation.Absent());
+        var records = Plan(applied, ImmutableDictionary<Address, ResourceRecord>.Empty, absent)
+            .Changes.Select(change => change.Record)
+            .OfType<ResourceRecord>()
+            .ToDictionary(record => record.Address);
+        var held = applied.Resources.ToDictionary(
+            one => one.Address,
+            one => (Observation)new Observation.Present(providers.Get(one.Address.Type).Desired(one))
+        );
+        var wanted = Load(to);
+        foreach (var resource in wanted.Resources)
+        {
+            held.TryAdd(resource.Address, new Observation.Absent());
+        }
+
+        foreach (var policy in wanted.Policies)
+        {
+            held[policy.Address] = new Observation.Present(policy.Rules.Desired(policy));
+        }
+
+        var plan = Plan(wanted, records, held);
+        return plan
+            .Changes.Select(change => (change.Address, change.DependsOn))
+            .Concat(plan.Groups.Select(group => (group.Policy.Address, group.DependsOn)))
+            .ToDictionary();
+
+        Plan Plan(Cluster cluster, IReadOnlyDictionary<Address, ResourceRecord> known, Dictionary<Address, Observation> found) =>
+            planner.Plan(new PlanInput(cluster.Graph, known, found, ImmutableSortedDictionary<string, string>.Empty, new PlanOptions()));
     }
 
     // Patroni demotes a primary that cannot renew its lease, unless every member tells it that it may go on.

@@ -3,6 +3,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Fencing;
 using KeyBuzz.Reconciler.PostgresHa.Switchover;
+using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 using KeyBuzz.Reconciler.Tests.Providers;
@@ -219,6 +220,85 @@ internal sealed class FenceTests
         finally
         {
             Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    // After a recovery, a member that is down may have the database that was lost.
+    [Test]
+    public void Only_a_fenced_member_is_started_and_not_what_a_recovery_or_a_restore_keeps_down()
+    {
+        var lifted = new FileRead(FenceMark.Path + ".lifted");
+        var dropIn = new FileRead("/etc/systemd/system/patroni.service.d/kbr-fence.conf");
+        Assert.That(Unfence(), Is.EqualTo(new UnfenceChoice(false, Starts: false)), "it is down for another reason");
+        Assert.That(Unfence(FenceMark.Read), Is.EqualTo(new UnfenceChoice(true, Starts: true)));
+        Assert.That(Unfence(lifted), Is.EqualTo(new UnfenceChoice(false, Starts: true)), "an unfence that was cut off");
+        Assert.That(Unfence(dropIn), Is.EqualTo(new UnfenceChoice(false, Starts: true)), "that was cut off after the start");
+
+        var journal = new RecoveryJournal("20261128T211000Z", "db-1", ["db-2", "db-3"], IsDone: true);
+        var refused = new RecoveryVerdict.Refused("a recovery of pg from db-1 is unfinished", "since then", "run kbr recover again");
+        Assert.That(
+            Refusal(refused, FenceMark.Read),
+            Is.EqualTo("a recovery of pg from db-1 is unfinished; db-2 stays down (run kbr recover again)")
+        );
+        Assert.That(Choose(refused, null), Is.EqualTo(new UnfenceChoice(false, Starts: false)), "nothing is to be done");
+        Assert.That(
+            Refusal(new RecoveryVerdict.Known(journal, ["db-2"]), lifted),
+            Is.EqualTo(
+                "db-2 was lost when pg was recovered from db-1, and has the database that was lost (run kbr apply, which keeps its data aside "
+                    + "and makes it a replica)"
+            )
+        );
+        Assert.That(
+            Refusal(new RecoveryVerdict.Known(journal, ["db-2"]), FenceMark.Read),
+            Does.EndWith("then remove /var/lib/kbr/fence.json on db-2, and run kbr apply again, which makes it a replica)")
+        );
+        Assert.That(Choose(new RecoveryVerdict.Known(journal, ["db-3"]), null, FenceMark.Read).Starts, Is.True, "it was set aside");
+
+        foreach (var phase in Enum.GetValues<RestorePhase>())
+        {
+            var restore = new RestoreJournal("20261129T100000Z", "latest", "db-1", "db-1", phase);
+            if (phase is RestorePhase.Exchange or RestorePhase.Open or RestorePhase.Return or RestorePhase.Reopen)
+            {
+                Assert.That(
+                    Assert.Throws<DiagnosticException>(() => Choose(new RecoveryVerdict.None(), restore, FenceMark.Read))!.Message,
+                    Does.StartWith("a restore of pg is not complete, and db-2 is started by it alone"),
+                    $"{phase}"
+                );
+            }
+            else
+            {
+                Assert.That(Choose(new RecoveryVerdict.None(), restore, FenceMark.Read).Starts, Is.True, $"{phase}: the members run");
+            }
+        }
+
+        Assert.That(
+            Assert
+                .Throws<DiagnosticException>(() =>
+                    UnfenceChoice.Of("pg", new Dictionary<string, Snapshot>(), new RecoveryVerdict.None(), "db-2")
+                )!
+                .Message,
+            Does.StartWith("db-2 could not be reached")
+        );
+
+        static UnfenceChoice Unfence(params FileRead[] there) => Choose(new RecoveryVerdict.None(), null, there);
+
+        static string Refusal(RecoveryVerdict verdict, params FileRead[] there)
+        {
+            var refusal = Assert.Throws<DiagnosticException>(() => Choose(verdict, null, there))!.Diagnostics.Single();
+            return $"{refusal.Summary} ({refusal.Remedy})";
+        }
+
+        static UnfenceChoice Choose(RecoveryVerdict verdict, RestoreJournal? restore, params FileRead[] there)
+        {
+            FileContent? Of(Read read) =>
+                there.Any(one => one == read) ? new FileContent(Encoding.UTF8.GetBytes("""{"format":1}""")) : null;
+            var json = restore?.Write("pg").Text.Split('\'').First(part => part.StartsWith('{'));
+            var journal = json is null ? null : new FileContent(Encoding.UTF8.GetBytes(json));
+            var member = ProviderBench.Snapshot([
+                (FenceMark.Read, Of(FenceMark.Read)),
+                .. UnfenceChoice.Reads("pg").Select(read => (read, read == RestoreJournal.Read("pg") ? journal : Of(read))),
+            ]);
+            return UnfenceChoice.Of("pg", new Dictionary<string, Snapshot> { ["db-2"] = member }, verdict, "db-2");
         }
     }
 

@@ -39,6 +39,15 @@ internal sealed class RecoveryEndTests
     [TestCase("begun", "db-1 ?; db-2 ~*; db-3 ~", true, false, ExpectedResult = "may have taken writes; stop db-2")]
     [TestCase("begun", "db-1 +*; db-2 ~; db-3 ~", false, false, ExpectedResult = "may have taken writes")]
     [TestCase("begun", "db-1 +*; db-2 +; db-3 +", true, true, ExpectedResult = "confirm", Description = "an apply ended it")]
+    [TestCase("done", "db-1 ?*; db-2 ?; db-3 ?", true, true, ExpectedResult = "confirm", Description = "a store that tells no password")]
+    [TestCase(
+        "done",
+        "db-1 ?*; db-2 ?; db-3 ?",
+        true,
+        false,
+        ExpectedResult = "pg is not healthy, and what was kept aside may still be needed",
+        Description = "such a store"
+    )]
     public string What_ends_a_recovery(string phase, string members, bool hasQuorum, bool isHealthy)
     {
         RecoveryMember[] all =

@@ -6,6 +6,7 @@ using KeyBuzz.Reconciler.Diagnostics;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa;
 using KeyBuzz.Reconciler.PostgresHa.Fencing;
+using KeyBuzz.Reconciler.PostgresHa.Recovery;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Resources;
 
@@ -130,20 +131,15 @@ internal static class FenceCommand
                 await using var session = context.Open(parsed, terminal);
                 var topology = SwitchoverCommand.Topology(session, Undo);
                 FenceChoice.RefuseStranger(topology.Scope, [.. topology.Members.Select(member => member.Name)], wanted);
-                var (health, snapshots) = await ReadAsync(session, topology, stop).ConfigureAwait(false);
-                if (!snapshots.ContainsKey(wanted))
-                {
-                    throw new DiagnosticException(
-                        Diagnostic.Error($"{wanted} could not be reached", remedy: "run kbr status", host: wanted)
-                    );
-                }
-
+                var (choice, read) = await ChooseAsync().ConfigureAwait(false);
                 var begun = session.Time.GetTimestamp();
-                if (health.Fenced.ContainsKey(wanted) || health.Members.All(member => member.Name != wanted || !member.IsRunning))
+                if (choice.Starts)
                 {
                     // Where others are down for good, the member may be what gives the cluster its quorum back.
-                    var part = topology with { Members = topology.Members.RemoveAll(member => !snapshots.ContainsKey(member.Name)) };
+                    var part = topology with { Members = topology.Members.RemoveAll(member => !read.Contains(member.Name)) };
                     await using var group = await SwitchoverCommand.LockAsync(session, part, [], Undo, stop).ConfigureAwait(false);
+                    // Somebody else may have held them until now.
+                    choice = (await ChooseAsync().ConfigureAwait(false)).Choice;
                     await RunAsync(group, wanted, FenceMark.Clear(Unit, PostgresTopology.PatroniContainer), Undo).ConfigureAwait(false);
                     var cluster = SwitchoverCommand.Running(session, topology, group);
                     var after = await cluster.WaitHealthyAsync(topology.Health.GateTimeout, stop).ConfigureAwait(false);
@@ -164,16 +160,26 @@ internal static class FenceCommand
                 {
                     terminal.Line(FenceView.Document(topology.Scope, wanted, null, null, elapsed));
                 }
-                else if (health.Fenced.ContainsKey(wanted))
+                else if (choice.Starts)
                 {
                     FenceView.Show(terminal, $"{wanted} is back, and streams", elapsed);
                 }
                 else
                 {
-                    terminal.Line($"{wanted} is not fenced");
+                    terminal.Line($"{wanted} is not fenced; nothing was changed");
                 }
 
                 return ExitCode.Done;
+
+                async Task<(UnfenceChoice Choice, HashSet<string> Read)> ChooseAsync()
+                {
+                    var policy = session.Cluster.Policies.First(one => one.Group == topology.Scope);
+                    var run = new RecoveryRun(topology, policy);
+                    List<Read> reads = [.. run.MemberReads([]), .. UnfenceChoice.Reads(topology.Scope)];
+                    var answers = await session.Fleet.ReadAsync(topology.Members, _ => reads, stop).ConfigureAwait(false);
+                    var snapshots = SnapshotsOf(answers);
+                    return (UnfenceChoice.Of(topology.Scope, snapshots, run.Verdict(answers), wanted), [.. snapshots.Keys]);
+                }
             }));
         return command;
     }
@@ -211,14 +217,17 @@ internal static class FenceCommand
         var answers = await session
             .Fleet.ReadAsync(topology.Members, _ => PatroniHealth.Reads(topology.Ports.Rest), cancellationToken)
             .ConfigureAwait(false);
-        var snapshots = answers
-            .Where(pair => pair.Value.Snapshot is not null)
-            .ToDictionary(pair => pair.Key, pair => pair.Value.Snapshot!, StringComparer.Ordinal);
+        var snapshots = SnapshotsOf(answers);
         return (
             PatroniHealth.Judge(topology.Ports.Rest, snapshots, topology.Members.Select(member => member.Name), topology.Health.MaxLag),
             snapshots
         );
     }
+
+    private static Dictionary<string, Snapshot> SnapshotsOf(IReadOnlyDictionary<string, (Snapshot? Snapshot, string? Error)> answers) =>
+        answers
+            .Where(pair => pair.Value.Snapshot is not null)
+            .ToDictionary(pair => pair.Key, pair => pair.Value.Snapshot!, StringComparer.Ordinal);
 
     // As kbr switchover does it; what is fenced then is a replica.
     private static async Task HandOverAsync(

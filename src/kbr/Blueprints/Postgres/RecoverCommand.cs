@@ -33,7 +33,7 @@ internal static class RecoverCommand
         var confirm = new Option<string>("--confirm") { Description = "The cluster's name, which confirms without a question." };
         var command = new Command(
             Word,
-            "After the majority was lost: let one surviving member go on alone as the primary, fence the others, and open writes. "
+            "After the majority was lost: let one surviving member go on alone as the primary, keep the others out, and open writes. "
                 + "kbr apply then rebuilds the others."
         )
         {
@@ -95,7 +95,7 @@ internal static class RecoverCommand
                 var json = parsed.Read(context.Options.Json);
                 var given = parsed.Read(confirm);
                 await using var session = context.Open(parsed, terminal);
-                var topology = Recoverable(session);
+                var topology = SwitchoverCommand.Topology(session, Word);
                 var policy = session.Cluster.Policies.First(one => one.Group == topology.Scope);
                 var run = new RecoveryRun(topology, policy);
                 var reads = run.MemberReads([]);

@@ -131,6 +131,44 @@ public sealed class EtcdHealthTests
         Assert.That(EtcdTurn.IsNew([empty[0], empty[1], new("db-3", true, false)]), Is.False, "one runs");
     }
 
+    // etcd has one learner at a time: another one is refused, and its start fails.
+    [Test]
+    public void Members_without_data_join_one_after_the_other()
+    {
+        var state = new RolloutState(["db-1", "db-2", "db-3"], []);
+        var led = Judge(("db-1", Answer(Members, First, Third)));
+        EtcdHost[] hosts = [new("db-1", true, true), new("db-2", false, false), new("db-3", false, false)];
+        Assert.That(Started(hosts, led), Is.EqualTo("db-2"));
+        Assert.That(
+            Started([hosts[0], new("db-2", true, true) { IsLearner = true }, hosts[2]], led),
+            Is.EqualTo("db-3 joins etcd when db-2 has all data")
+        );
+        Assert.That(Started([hosts[0], hosts[1], hosts[2] with { IsLearner = true }], led), Is.EqualTo("db-3"), "it was added already");
+        Assert.That(Started([hosts[0], hosts[1], new("db-3", false, true)], led), Is.EqualTo("db-3"), "those with data first");
+        Assert.That(
+            Started([hosts[1], new("db-3", false, true), new("db-4", false, true)], Judge(("db-3", Stopped))),
+            Is.EqualTo("db-3, db-4"),
+            "together, for their quorum"
+        );
+        Assert.That(
+            Started(hosts, Judge(("db-1", Stopped))),
+            Is.EqualTo("db-2 has no data, and etcd has no leader with a quorum that it could join")
+        );
+        Assert.That(
+            Started([hosts[0], hosts[1] with { IsMarked = true }, hosts[2] with { IsMarked = true }], Judge(("db-1", Stopped))),
+            Is.EqualTo("db-2, db-3"),
+            "an apply was cut off between two starts of a new cluster"
+        );
+
+        string Started(EtcdHost[] all, StoreHealth health) =>
+            EtcdTurn.Decide(all, health, state with { ToCome = ["db-2", "db-3", "db-4"] }, s_none) switch
+            {
+                RolloutTurn.Go { Kind: RolloutStepKind.Start } go => string.Join(", ", go.Hosts),
+                RolloutTurn.Wait wait => wait.Reason,
+                var other => other.ToString()!,
+            };
+    }
+
     [Test]
     public void A_roll_out_takes_one_member_at_a_time_the_leader_last_and_none_while_another_is_away()
     {

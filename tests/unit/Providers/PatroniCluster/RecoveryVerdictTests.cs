@@ -14,7 +14,7 @@ internal sealed class RecoveryVerdictTests
     private static readonly RecoveryJournal s_second = new("20261129T100000Z", "db-2", ["db-1", "db-3"], IsDone: true);
 
     // Members: a name, its journal ('-' none, 'b' begun, 'd' done, '2' a second one, '!' damaged, 'f' one that its survivor does not
-    // have), and its password ('+' the desired, '~' another, '?' not known). A member that is not there could not be read.
+    // have), and its password ('+' the desired, '~' another, '?' not known, '0' no container). A member that is not there could not be read.
     [TestCase("db-1 -+; db-2 -+; db-3 -+", "db-1", ExpectedResult = "none")]
     [TestCase("db-1 d+; db-2 -~; db-3 -~", "db-1", ExpectedResult = "aside db-2, db-3")]
     [TestCase("db-1 d+; db-2 -~; db-3 -~", "db-1 db-2", ExpectedResult = "aside db-2, db-3", Description = "with a primary of their own")]
@@ -33,7 +33,16 @@ internal sealed class RecoveryVerdictTests
         Description = "as before it"
     )]
     [TestCase("db-1 b+; db-2 -~; db-3 -~", "db-1", ExpectedResult = "aside db-2, db-3", Description = "it leads: only the note is missing")]
-    [TestCase("db-1 d?; db-2 -~; db-3 d+", "db-3", ExpectedResult = "it is unknown whether db-2 took part in the recovered pg")]
+    [TestCase("db-1 d0; db-2 -~; db-3 d+", "db-3", ExpectedResult = "it is unknown whether db-2 took part in the recovered pg")]
+    [TestCase("db-1 d0; db-2 -0; db-3 d+", "db-3", ExpectedResult = "it is unknown whether db-2 took part in the recovered pg")]
+    [TestCase(
+        "db-1 d?; db-2 d?; db-3 -0",
+        "db-1",
+        ExpectedResult = "aside db-3",
+        Description = "a new host, with a store that tells no password"
+    )]
+    [TestCase("db-1 d?; db-2 d?; db-3 d?", "db-2", ExpectedResult = "aside ", Description = "such a store, and all are done")]
+    [TestCase("db-1 d?; db-2 d?; db-3 -?", "db-1", ExpectedResult = "it is unknown whether db-3 took part in the recovered pg")]
     [TestCase("db-1 d+", "db-1", ExpectedResult = "db-2 and db-3 cannot be read")]
     [TestCase("db-1 d+; db-2 -~", "db-1", ExpectedResult = "aside db-2", Description = "db-3 alone elects nobody")]
     [TestCase("db-1 !+; db-2 -+; db-3 -+", "db-1", ExpectedResult = "db-1 has a record of a recovery of pg that cannot be read")]
@@ -45,6 +54,7 @@ internal sealed class RecoveryVerdictTests
     public string What_a_recovery_means_for_a_change(string members, string leaders)
     {
         var passwords = new Dictionary<Snapshot, bool?>();
+        var absent = new HashSet<Snapshot>();
         var answers = new Dictionary<string, Snapshot>(StringComparer.Ordinal);
         foreach (var member in members.Split("; "))
         {
@@ -60,6 +70,11 @@ internal sealed class RecoveryVerdictTests
             answers[name] = ProviderBench.Snapshot(
                 (RecoveryJournal.Read(Cluster), text is null ? null : new FileContent(Encoding.UTF8.GetBytes(text)))
             );
+            if (what[1] == '0')
+            {
+                absent.Add(answers[name]);
+            }
+
             passwords[answers[name]] = what[1] switch
             {
                 '+' => true,
@@ -69,12 +84,38 @@ internal sealed class RecoveryVerdictTests
         }
 
         var names = leaders.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        return RecoveryVerdict.Of(Cluster, answers, names, snapshot => passwords[snapshot]) switch
+        return RecoveryVerdict.Of(Cluster, answers, names, snapshot => passwords[snapshot], snapshot => !absent.Contains(snapshot)) switch
         {
             RecoveryVerdict.Known known => $"aside {string.Join(", ", known.Returned)}",
             RecoveryVerdict.Refused { Reason: var reason, Remedy.Length: > 0 } => reason.Split(',', ':')[0],
             _ => "none",
         };
+    }
+
+    // Such as after a move from RAFT: only the operator knows, and one command ends it.
+    [Test]
+    public void A_store_that_tells_no_password_names_the_command_that_ends_an_old_recovery()
+    {
+        Snapshot Member(RecoveryJournal? journal) =>
+            ProviderBench.Snapshot(
+                (RecoveryJournal.Read(Cluster), journal is null ? null : new FileContent(Encoding.UTF8.GetBytes(Json(journal))))
+            );
+        var verdict = RecoveryVerdict.Of(
+            Cluster,
+            new Dictionary<string, Snapshot>
+            {
+                ["db-1"] = Member(s_done),
+                ["db-2"] = Member(s_done),
+                ["db-3"] = Member(null),
+            },
+            ["db-1"],
+            _ => null,
+            _ => true
+        );
+        Assert.That(
+            ((RecoveryVerdict.Refused)verdict).Remedy,
+            Does.StartWith("where the cluster is healthy with db-3, run kbr recover confirm")
+        );
     }
 
     [Test]
