@@ -17,8 +17,8 @@ public sealed record UnfenceChoice(bool IsFenced, bool Starts)
     /// <param name="scope">The cluster's name.</param>
     public static IEnumerable<Read> Reads(string scope) => [RestoreJournal.Read(scope), .. FenceMark.Remains(Unit)];
 
-    /// <summary>Decides. Pure. Throws <see cref="DiagnosticException"/> with the reason where the member may not be started now: it may have
-    /// the database that was lost, or directories that are being exchanged.</summary>
+    /// <summary>Decides. Pure. Throws <see cref="DiagnosticException"/> with the reason where the member may not be started now: it may
+    /// have the database that was lost, or directories that are being exchanged.</summary>
     /// <param name="scope">The cluster's name, for messages.</param>
     /// <param name="members">The answers of the members that could be read.</param>
     /// <param name="recovery">What a recovery that they know of means.</param>

@@ -14,7 +14,7 @@ internal sealed class RecoveryVerdictTests
     private static readonly RecoveryJournal s_second = new("20261129T100000Z", "db-2", ["db-1", "db-3"], IsDone: true);
 
     // Members: a name, its journal ('-' none, 'b' begun, 'd' done, '2' a second one, '!' damaged, 'f' one that its survivor does not
-    // have), and its password ('+' the desired, '~' another, '?' not known, '0' no container). A member that is not there could not be read.
+    // have), and its password ('+' the desired, '~' another, '?' not known, '0' no container). One that is not there could not be read.
     [TestCase("db-1 -+; db-2 -+; db-3 -+", "db-1", ExpectedResult = "none")]
     [TestCase("db-1 d+; db-2 -~; db-3 -~", "db-1", ExpectedResult = "aside db-2, db-3")]
     [TestCase("db-1 d+; db-2 -~; db-3 -~", "db-1 db-2", ExpectedResult = "aside db-2, db-3", Description = "with a primary of their own")]
