@@ -511,7 +511,9 @@ internal sealed class RolloutTests
                 return _outcomes.GetValueOrDefault(host);
             }
         );
-        return await rollout.RunAsync(host => members[host], stop, before);
+        var trouble = await rollout.RunAsync(host => members[host], stop, before);
+        await Task.WhenAll(members.Values);
+        return trouble;
     }
 
     private static Rollout Make(Policy policy, ResourceAction action, params string[] hosts) =>
