@@ -21,13 +21,12 @@ internal sealed record OrderedSteps(ImmutableArray<PlannedChange> Changes, IRead
             .Changes.Values.Where(change => change.Action is ResourceAction.Delete or ResourceAction.Forget)
             .Select(change => change.Address)
             .ToHashSet();
-        var recorded = decided
+        var dependents = decided
             .Changes.Keys.Where(_ => removed.Count > 0)
             .SelectMany(address =>
                 (context.Recorded.Find(address)?.Requires ?? []).Where(removed.Contains).Select(required => (required, address))
             )
-            .ToList();
-        var dependents = recorded.ToLookup(edge => edge.required, edge => edge.address);
+            .ToLookup(edge => edge.required, edge => edge.address);
         var groups = decided.Groups.Values.ToDictionary(
             group => group.Policy.Group,
             group => group with { DependsOn = Before(context, decided, group.Policy, removed) },
@@ -49,17 +48,7 @@ internal sealed record OrderedSteps(ImmutableArray<PlannedChange> Changes, IRead
             return new OrderedSteps([.. changes], groups);
         }
 
-        Address[] all = [.. decided.Changes.Keys, .. groups.Values.Select(group => group.Address)];
-        var order = DependencyOrder.Of(all, DependsOn);
-        if (!order.Left.IsEmpty)
-        {
-            // What waits for a removal now, as a group's health does for that of a former member, did not before: the removal goes first.
-            dependents = recorded
-                .Where(edge => removed.Contains(edge.address) || !Reaches(edge.address, edge.required, DependsOn))
-                .ToLookup(edge => edge.required, edge => edge.address);
-            order = DependencyOrder.Of(all, DependsOn);
-        }
-
+        var order = DependencyOrder.Of(decided.Changes.Keys.Concat(groups.Values.Select(group => group.Address)), DependsOn);
         if (!order.Left.IsEmpty)
         {
             throw new DiagnosticException(
@@ -87,29 +76,6 @@ internal sealed record OrderedSteps(ImmutableArray<PlannedChange> Changes, IRead
         decided.Changes.Count == graph.Order.Length
         && graph.Order.All(decided.Changes.ContainsKey)
         && graph.Policies.All(node => decided.IsPlanned(node.Policy.Address));
-
-    private static bool Reaches(Address from, Address wanted, Func<Address, ImmutableArray<Address>> next)
-    {
-        HashSet<Address> seen = [from];
-        var open = new Stack<Address>(seen);
-        while (open.TryPop(out var address))
-        {
-            foreach (var other in next(address))
-            {
-                if (other == wanted)
-                {
-                    return true;
-                }
-
-                if (seen.Add(other))
-                {
-                    open.Push(other);
-                }
-            }
-        }
-
-        return false;
-    }
 
     private static PlannedChange Ordered(PlannedChange change, ImmutableArray<Address> dependsOn)
     {
