@@ -463,7 +463,9 @@ internal sealed class RolloutTests
             ["c"] = leaves,
             ["d"] = TurnAsync("d", leaves),
         };
-        return await rollout.RunAsync(host => members[host], stop).WaitAsync(TimeSpan.FromSeconds(20), CancellationToken.None);
+        var trouble = await rollout.RunAsync(host => members[host], stop).WaitAsync(TimeSpan.FromSeconds(20), CancellationToken.None);
+        await Task.WhenAll(members.Values).WaitAsync(TimeSpan.FromSeconds(20), CancellationToken.None);
+        return trouble;
 
         async Task<string?> TurnAsync(string host, Task before)
         {
