@@ -393,8 +393,11 @@ make_etcd_slow_disk() {
     done)
     strace -qq -f -o /dev/null -e trace=fdatasync -e inject=fdatasync:delay_enter=700000 -p "$process" 2>"$here/strace" &
     holder=$!
-    sleep 1
-    kill -0 "$holder"
+    for _ in {1..50}; do
+        grep -q '^TracerPid:.[1-9]' "/proc/$process/status" && return
+        sleep 0.1
+    done
+    return 1
 }
 # The alert goes on while the last five minutes have slow writes.
 mend_etcd_slow_disk() {

@@ -655,8 +655,8 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         return new Part(access, [.. access.Members.Where(member => !joining.Contains(member.Name))]);
     }
 
-    // Members without a container that the store does not count. Who is counted is known by addresses alone: one of them may be the
-    // former self of a member without a container, and then none of them is new.
+    // It answers the members without a container that the store does not count. Who is counted is known by addresses alone: one of them
+    // may be the former self of a member without a container, and then none of them is new.
     private ImmutableSortedSet<string> Joining(GroupPolicy policy, IReadOnlyDictionary<string, Snapshot> members, StoreHealth health)
     {
         var container = ClusterConnection.Of(policy).ContainerRead;
