@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs everything from a fresh clone on a bare Debian machine: format, build, unit and property tests, Native AOT publish, the labs and their tests.
-#   eng/test.sh            # half of the tests on a lab, which the commit names; on a slow machine an eighth
+#   eng/test.sh            # half of the tests on a lab, which the commit names; on a slow machine one suite of an eighth
 #   eng/test.sh --whole    # everything
-#   eng/test.sh unit ha    # only these suites (unit, lab, membership, ha, fresh-hosts, live), and only their labs
+#   eng/test.sh unit ha    # only these suites (unit, programs, lab, membership, ha, fresh-hosts, live), and only their labs
 # KBR_SLICE="1 6" names the eighths (Ha.Slice1).
 # Hosts that an earlier lab left are made anew. Its last line counts the real results: N passed, N failed, N skipped.
 set -uo pipefail
@@ -14,10 +14,10 @@ begun=$SECONDS
 step() { printf '[%4d s] %s\n' $((SECONDS - begun)) "$*"; }
 failed() { step "FAILED: $*"; tail -n 60 "$results/$1.log" 2>/dev/null; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 
-# "live", "membership" and "fresh-hosts" are categories of the fixtures of tests/ha. A suite begins with hosts that hold nothing,
-# and so can have any lab.
-declare -A project_of=([lab]=tests/lab [membership]=tests/ha [ha]=tests/ha [fresh-hosts]=tests/ha [live]=tests/ha)
-declare -A filter_of=([ha]='TestCategory!=live&TestCategory!=membership&TestCategory!=fresh-hosts' [live]='TestCategory=live' [membership]='TestCategory=membership' [fresh-hosts]='TestCategory=fresh-hosts')
+# "live", "membership" and "fresh-hosts" are categories of the fixtures of tests/ha, and "programs" of those of tests/unit that nothing
+# beside them disturbs. A suite begins with hosts that hold nothing, and so can have any lab.
+declare -A project_of=([programs]=tests/unit [lab]=tests/lab [membership]=tests/ha [ha]=tests/ha [fresh-hosts]=tests/ha [live]=tests/ha)
+declare -A filter_of=([unit]='TestCategory!=programs' [programs]='TestCategory=programs' [ha]='TestCategory!=live&TestCategory!=membership&TestCategory!=fresh-hosts' [live]='TestCategory=live' [membership]='TestCategory=membership' [fresh-hosts]='TestCategory=fresh-hosts')
 # KBR_STORE=etcd has the cluster that the fixtures share use etcd, and leaves out the tests about RAFT itself.
 [[ ${KBR_STORE-} =~ ^(raft|etcd)?$ ]] || { echo "no store '$KBR_STORE': raft, etcd" >&2; exit 2; }
 if [[ ${KBR_STORE-} == etcd ]]; then
@@ -26,13 +26,18 @@ fi
 # Two at a time, each lane with a lab of its own (lab/README.md; empty is the first lab), in this order: the long ones first, and
 # membership last, since its lab has two hosts more from then on. One suite alone keeps 1.7 of two processors busy. With three
 # lanes a roll-out took over four times as long as alone where processes are slow to start, and what applications and Patroni do
-# meanwhile is paid for all that time. The unit tests need no lab, but its Docker Engine and its images.
-suites=(live unit lab ha fresh-hosts membership)
+# meanwhile is paid for all that time. unit and programs need no lab, but its Docker Engine and its images.
+suites=(live unit lab ha fresh-hosts membership programs)
 labs=('' b)
 
 # What costs most on the labs is to start programs. All fixtures on a lab take 53 minutes on a quick machine, and over 90, which is CI's
-# limit, where a thousand programs take 4 to 5 s to start. So a commit runs half of the slices, and there one of the eight.
+# limit, where a thousand programs take 4 to 5 s to start. So a commit runs half of the slices, and there one suite of one slice.
 declare -A category_of=([live]=Live [membership]=Membership [fresh-hosts]=FreshHosts)
+fixtures_of() { # SUITE: the files of its fixtures
+    if [[ $1 == ha ]]; then grep -rLE 'Category\(Ha\.(Live|Membership|FreshHosts)\)' tests/ha --include='*Tests.cs'
+    else grep -rl "Category(Ha.${category_of[$1]})" tests/ha --include='*Tests.cs'; fi
+}
+slices_of() { fixtures_of "$1" | xargs grep -ho 'Category(Ha\.Slice.' | grep -o '.$' | sort -u; } # SUITE
 slices=()
 if [[ ${1-} == --whole ]]; then
     shift
@@ -40,20 +45,24 @@ elif ((!$#)); then
     started=$EPOCHREALTIME
     for ((i = 0; i < 1000; i++)); do /bin/true; done
     took=$(((${EPOCHREALTIME//[!0-9]/} - ${started//[!0-9]/}) / 1000))
-    named=$((0x$(git rev-parse --short=6 HEAD 2>/dev/null || echo 0) % 8 + 1))
+    named=$((0x$(git rev-parse --short=6 HEAD 2>/dev/null || echo 0)))
     if [[ ${KBR_SLICE-} ]]; then read -ra slices <<<"$KBR_SLICE"
-    elif ((took > 2000)); then slices=("$named")
-    else for ((i = 2 - named % 2; i <= 8; i += 2)); do slices+=($i); done; fi
+    elif ((took > 2000)); then
+        pieces=()
+        for suite in live ha fresh-hosts membership; do for slice in $(slices_of "$suite"); do pieces+=("$suite $slice"); done; done
+        read -r suite slice <<<"${pieces[named % ${#pieces[@]}]}"
+        suites=(unit lab "$suite" programs) slices=("$slice")
+    else for ((i = 1 + named % 2; i <= 8; i += 2)); do slices+=($i); done; fi
     for slice in "${slices[@]}"; do [[ $slice == [1-8] ]] || { echo "no slice '$slice': 1 to 8" >&2; exit 2; }; done
-    step "1000 programs start in $took ms: slices ${slices[*]} of 8 of the tests on a lab (all: eng/test.sh --whole)"
+    step "1000 programs start in $took ms: ${suites[*]}, slices ${slices[*]} of 8 of the tests on a lab (all: eng/test.sh --whole)"
 fi
 is_left_out() { [[ " ${slices[*]} " != *" $1 "* ]]; } # SLICE
 # A fixture without a slice is in all.
 has_tests() { # SUITE
+    local slice
     [[ ${category_of[$1]-} ]] || return 0
-    grep -rl "Category(Ha.${category_of[$1]})" tests/ha | xargs grep -ho 'Ha\.Slice.' | while read -r found; do
-        is_left_out "${found: -1}" || echo "$found"
-    done | grep -q .
+    for slice in $(slices_of "$1"); do is_left_out "$slice" || return 0; done
+    return 1
 }
 if ((${#slices[@]})); then
     chosen=()
@@ -146,7 +155,7 @@ run_lane() { # LAB
     local suite passed=1 new=1
     while suite=$(next_suite); do
         KBR_LAB=$1 KBR_LAB_NEW=$new run_tests "$suite" || passed=0
-        [[ $suite == unit ]] || new=0
+        [[ $suite == @(unit|programs) ]] || new=0
     done
     ((passed)) || return 0
     KBR_LAB=$1 timeout --kill-after=30 300 lab/down >>"$results/down.log" 2>&1 || touch "$results/down.failed"

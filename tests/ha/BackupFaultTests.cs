@@ -7,8 +7,7 @@ namespace KeyBuzz.Reconciler.HaTests;
 /// eng/backup-faults.sh has those that take longer.</summary>
 [TestFixture]
 [Category(Ha.Live)]
-[Category(Ha.Slice6)]
-[DependsOnFixture(typeof(RestoreTests), AllowFailure = true)]
+[Category(Ha.Slice8)]
 public sealed class BackupFaultTests
 {
     private const string Configuration = "/opt/keybuzz/patroni/pgbackrest.conf";

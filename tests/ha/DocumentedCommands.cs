@@ -159,7 +159,7 @@ internal static partial class DocumentedCommands
         ("eng/test.sh", "is the run that this test is part of"),
         ("eng/test.sh --whole", "is the run that this test is part of"),
         ("KBR_SLICE=\"2 5\" eng/test.sh", "is the run that this test is part of"),
-        ("eng/test.sh unit ha", "is the run that this test is part of"),
+        ("eng/test.sh unit programs ha", "is the run that this test is part of"),
         ("KBR_LAB=f eng/soak.sh --minutes 20 --seed 1", "takes 20 minutes; SoakTests runs the same program for a shorter time"),
         ("KBR_STORE=etcd eng/test.sh ha", "is the run that this test is part of, with another store"),
         ("KBR_LAB=h eng/switchover-soak.sh 100 10", "takes many minutes; DrillTests and LiveChangeTests hand over under writers, too"),

@@ -8,6 +8,7 @@ namespace KeyBuzz.Reconciler.Tests.PostgresHa;
 
 /// <summary>The files and commands of the blueprint, given to the very programs they are for: those of the lab's images, in containers
 /// without a network.</summary>
+[Category(Suites.Programs)]
 internal sealed class RealProgramTests : BlueprintFixture
 {
     // Inside a container without a network there is only loopback, and all of it is there.

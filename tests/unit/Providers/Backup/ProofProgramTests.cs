@@ -7,6 +7,7 @@ namespace KeyBuzz.Reconciler.Tests.Providers.Backup;
 /// files.</summary>
 [TestFixture]
 [System.Runtime.Versioning.SupportedOSPlatform("linux")]
+[Category(Suites.Programs)]
 internal sealed class ProofProgramTests
 {
     private const string Segment = "00000001000000000000000";

@@ -7,6 +7,7 @@ namespace KeyBuzz.Reconciler.Tests.Providers.Backup;
 /// files.</summary>
 [TestFixture]
 [System.Runtime.Versioning.SupportedOSPlatform("linux")]
+[Category(Suites.Programs)]
 internal sealed class ReplicaProgramTests
 {
     private const string First = "00000001000000000000000";

@@ -8,6 +8,7 @@ namespace KeyBuzz.Reconciler.Tests.Providers.Backup;
 /// to 0/5000000 and is on timeline 2; ends are minutes of 1970.</summary>
 [TestFixture]
 [System.Runtime.Versioning.SupportedOSPlatform("linux")]
+[Category(Suites.Programs)]
 internal sealed class RestoreChoiceTests
 {
     private const string Restored = "1\t0/5000000\tbefore 1970-01-01 00:15:00+00\n";

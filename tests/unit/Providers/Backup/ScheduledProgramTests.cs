@@ -7,6 +7,7 @@ namespace KeyBuzz.Reconciler.Tests.Providers.Backup;
 /// <summary>The program for scheduled backups, run by a real Python over a tool that answers from files.</summary>
 [TestFixture, NonParallelizable]
 [System.Runtime.Versioning.SupportedOSPlatform("linux")]
+[Category(Suites.Programs)]
 internal sealed class ScheduledProgramTests
 {
     private string _folder = "";

@@ -15,6 +15,7 @@ namespace KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 /// <summary>The group providers on a real cluster of three members, in the order of a first apply.</summary>
 [TestFixture]
 [NonParallelizable]
+[Category(Suites.Programs)]
 internal sealed class RealClusterTests
 {
     private static readonly RolloutState s_nobody = new([], []);
