@@ -1,42 +1,66 @@
 #!/usr/bin/env bash
-# Measures what monitoring costs each member: the processor time of the exporters and of their session in PostgreSQL over
-# SECONDS_OF_IT=60, as a part of one core, by the cgroups of their containers and /proc; how long each query takes, as the role of the
-# exporter; and what RUNS=10 of `kbr status` take on each member, beyond what it does anyway.
+# Measures what monitoring costs each member, as a part of one core, by the cgroups of the host and of the containers that it runs:
+# what it takes with its exporters beyond what it takes without, ROUNDS=3 times SECONDS_OF_IT=60 each; and what RUNS=10 of
+# `kbr status` take beyond what it does anyway. Then how long each query takes, as the role of the exporter.
 #
 #   eng/exporter-cost.sh          on the lab that KBR_LAB names, with a cluster that has postgres.monitoring (eng/alerts-proof.sh)
 #
-# KBR_TOOL names another kbr than ./kbr.
+# Nothing else may run on the machine. KBR_TOOL names another kbr than ./kbr.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
-seconds=${SECONDS_OF_IT:-60} runs=${RUNS:-10}
+seconds=${SECONDS_OF_IT:-60} rounds=${ROUNDS:-3} runs=${RUNS:-10}
 kbr=$(readlink -f "${KBR_TOOL:-kbr}")
 file=lab/${KBR_LAB:+$KBR_LAB/}cluster-watch.yaml
+hosts="db-master-01 db-slave-01 db-slave-02"
 # Those of lab/s3.
 export BACKUP_S3_KEY=S3RVER BACKUP_S3_SECRET=S3RVER
 
-# Nanoseconds of each container, and hundredths of a second of the session.
-read -r -d '' look <<'SH'
-for name in postgres-exporter node-exporter; do
-    id=$(docker inspect -f '{{.Id}}' $name) || continue
-    file=$(find /sys/fs/cgroup -path "*$id/cpuacct.usage" | head -n 1)
-    if [ -n "$file" ]; then echo "$name $(cat "$file")"
-    else echo "$name $(awk '/^usage_usec/ { print $2 * 1000 }' "$(find /sys/fs/cgroup -path "*$id*/cpu.stat" | head -n 1)")"; fi
-done
-pid=$(docker top patroni -eo pid,args | awk '/kb_monitor/ { print $1; exit }')
-echo "session $(awk '{ print ($14 + $15) * 10000000 }' /proc/$pid/stat)"
-SH
-hosts="db-master-01 db-slave-01 db-slave-02"
-declare -A before
-for host in $hosts; do before[$host]=$(lab/ssh "$host" "$look"); done
-sleep "$seconds"
-echo "| member | part | of a core |"
-echo "| --- | --- | --- |"
+# A host of the lab is a container here; those that its own Docker runs have their cgroups beside its own.
+declare -A files
 for host in $hosts; do
-    lab/ssh "$host" "$look" | awk -v host="$host" -v seconds="$seconds" -v before="${before[$host]}" '
-        BEGIN { n = split(before, part, /[ \n]/); for (i = 1; i < n; i += 2) was[part[i]] = part[i + 1] }
-        { used = ($2 - was[$1]) / 1e7 / seconds; sum += used; printf "| %s | %s | %.2f %% |\n", host, $1, used }
-        END { printf "| %s | **together** | **%.2f %%** |\n", host, sum }'
+    id=$(docker inspect -f '{{.Id}}' "${KBR_LAB:+$KBR_LAB-}$host") lab=kbr-lab${KBR_LAB:+-$KBR_LAB} name=cpu.stat
+    [[ ! -d /sys/fs/cgroup/cpuacct ]] || name=cpuacct.usage
+    files[$host]=$(for path in "*$id*" "*/$lab/$host"; do find /sys/fs/cgroup -maxdepth 6 -path "$path/$name" -print -quit; done)
 done
+used() { xargs awk '/^usage_usec/ { sum += $2 } NF == 1 { sum += $1 / 1000 } END { printf "%.0f\n", sum }' <<<"${files[$1]}"; } # HOST: microseconds
+declare -A first with without
+watch_for() { # NAME OF THE SUMS: adds what each host uses in the time
+    local -n sums=$1
+    for host in $hosts; do first[$host]=$(used "$host"); done
+    sleep "$seconds"
+    for host in $hosts; do ((sums[$host] += $(used "$host") - first[$host])); done
+}
+exporters() { # start, stop; and waits until what that costs is over
+    local host pids=()
+    for host in $hosts; do lab/ssh "$host" "systemctl $1 postgres-exporter node-exporter" & pids+=($!); done
+    wait "${pids[@]}"
+    sleep 10
+}
+for ((n = 0; n < rounds; n++)); do
+    watch_for with
+    exporters stop
+    watch_for without
+    exporters start
+done
+for host in $hosts; do
+    awk -v host="$host" -v with="${with[$host]}" -v without="${without[$host]}" -v time="$((rounds * seconds))" 'BEGIN {
+        printf "exporters: %s: %.2f %% of a core (%.2f %% with them, %.2f %% without)\n", host, (with - without) / time / 1e4, with / time / 1e4, without / time / 1e4
+    }'
+done
+
+declare -A idle
+watch_for idle
+for host in $hosts; do first[$host]=$(used "$host"); done
+begun=${EPOCHREALTIME/./}
+for ((n = 0; n < runs; n++)); do "$kbr" status -c "$file" >/dev/null || { echo "kbr status: exit $?" >&2; exit 1; }; done
+took=$((${EPOCHREALTIME/./} - begun))
+for host in $hosts; do
+    awk -v host="$host" -v runs="$runs" -v all="$(($(used "$host") - first[$host]))" -v rest="${idle[$host]}" -v time="$seconds" -v took=$took 'BEGIN {
+        one = (all - rest * took / time / 1e6) / runs / 1e6
+        printf "kbr status: %s: %.2f s of processor each: %.2f %% of a core once a minute, %.2f %% every three\n", host, one, one / 0.6, one / 1.8
+    }'
+done
+
 # The slowest of twenty rounds.
 lab/ssh db-master-01 'cat /opt/keybuzz/monitoring/queries.yaml' | /usr/bin/python3 -c '
 import sys
@@ -54,29 +78,4 @@ end()' | while IFS=$'\t' read -r name query; do
     printf '\\timing on\nSET ROLE kb_monitor;\n%s' "$(for _ in {1..20}; do printf '%s;\n' "$query"; done)" |
         lab/ssh db-master-01 'docker exec -i patroni psql -X -q -U kb_admin -d postgres' 2>&1 |
         awk -v name="$name" '/^Time:/ { if ($2 > most) most = $2 } END { printf "%s: %.1f ms at most\n", name, most }'
-done
-
-# A host of the lab is a container here; those that its own Docker runs have their cgroups beside its own.
-used() { # HOST: microseconds
-    local id lab=kbr-lab${KBR_LAB:+-$KBR_LAB} file=cpu.stat
-    id=$(docker inspect -f '{{.Id}}' "${KBR_LAB:+$KBR_LAB-}$1")
-    [[ ! -d /sys/fs/cgroup/cpuacct ]] || file=cpuacct.usage
-    for path in "*$id*" "*/$lab/$1"; do find /sys/fs/cgroup -maxdepth 6 -path "$path/$file" -print -quit; done |
-        xargs awk '/^usage_usec/ { sum += $2 } NF == 1 { sum += $1 / 1000 } END { printf "%.0f\n", sum }'
-}
-declare -A first idle
-for host in $hosts; do first[$host]=$(used "$host"); done
-begun=${EPOCHREALTIME/./}
-sleep "$seconds"
-took=$((${EPOCHREALTIME/./} - begun))
-for host in $hosts; do idle[$host]=$(($(used "$host") - first[$host])); first[$host]=$(used "$host"); done
-begun=${EPOCHREALTIME/./}
-for ((n = 0; n < runs; n++)); do "$kbr" status -c "$file" >/dev/null || { echo "kbr status: exit $?" >&2; exit 1; }; done
-while_it=$((${EPOCHREALTIME/./} - begun))
-for host in $hosts; do
-    all=$(($(used "$host") - first[$host]))
-    awk -v host="$host" -v runs="$runs" -v all="$all" -v rest="${idle[$host]}" -v took=$took -v it=$while_it 'BEGIN {
-        one = (all - rest * it / took) / runs / 1e6
-        printf "kbr status: %s: %.2f s of processor each, %.2f %% of a core once a minute\n", host, one, one / 0.6
-    }'
 done

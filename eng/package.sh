@@ -4,7 +4,7 @@
 # The same commit and the same kbr make the same bytes (SOURCE_DATE_EPOCH; the time of the commit when it is not set).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-limit=$((20 << 20)) # bytes of the program
+limit=20000000 # bytes of the program
 out=$PWD/artifacts/packages
 kbr=$PWD/artifacts/publish/kbr/release_linux-x64/kbr # what runs here, and makes the pages
 version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' Directory.Build.props)

@@ -15,8 +15,14 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 /// <param name="group">The members.</param>
 /// <param name="store">Their consensus store.</param>
 /// <param name="patience">How long the cluster may take to be healthy.</param>
-internal sealed partial class PatroniMembers(IDeclared resource, IGroupAccess group, IConsensusStore store, TimeSpan patience)
+internal sealed class PatroniMembers(IDeclared resource, IGroupAccess group, IConsensusStore store, TimeSpan patience)
 {
+    private static readonly Regex s_insteadPattern = new(
+        "^Switched over to \"([^\"]+)\" instead of \"",
+        RegexOptions.CultureInvariant,
+        TimeSpan.FromSeconds(1)
+    );
+
     private readonly ClusterConnection _connection = ClusterConnection.Of(resource);
 
     /// <summary>Receives each hand-over of <see cref="RestartNextAsync"/>.</summary>
@@ -128,10 +134,7 @@ internal sealed partial class PatroniMembers(IDeclared resource, IGroupAccess gr
     /// <param name="answer">The body of its answer.</param>
     /// <param name="candidate">Who was to lead.</param>
     internal static string PrimaryAfter(string answer, string candidate) =>
-        InsteadPattern().Match(answer) is { Success: true } match ? match.Groups[1].Value : candidate;
-
-    [GeneratedRegex("^Switched over to \"([^\"]+)\" instead of \"", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex InsteadPattern();
+        s_insteadPattern.Match(answer) is { Success: true } match ? match.Groups[1].Value : candidate;
 
     // The leader makes one when it stops, while everybody waits: what it has to write then, it writes now. A hand-over works without it.
     private async Task CheckpointAsync(string leader, CancellationToken cancellationToken)

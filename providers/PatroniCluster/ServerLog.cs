@@ -3,8 +3,23 @@ using System.Text.RegularExpressions;
 namespace KeyBuzz.Reconciler.Providers.PatroniCluster;
 
 /// <summary>Reads PostgreSQL's log. Pure.</summary>
-public static partial class ServerLog
+public static class ServerLog
 {
+    private static readonly Regex s_linePattern = new(
+        @"\b(LOG|FATAL|PANIC|HINT):  (.*)$",
+        RegexOptions.CultureInvariant,
+        TimeSpan.FromSeconds(1)
+    );
+    private static readonly Regex s_clientPattern = new(
+        "^(the database system is |terminating |canceling |password authentication|no pg_hba|role "
+            + "\"|database \"|remaining connection slots|sorry, too many|connection to client|could not "
+            + "(receive|send) data|could not connect to the primary|streaming replication|unsupported "
+            + "frontend|expected (SASL|password)|invalid (startup|length)|SSL|too many connections|cannot "
+            + "connect|permission denied for database)",
+        RegexOptions.CultureInvariant,
+        TimeSpan.FromSeconds(1)
+    );
+
     private const int LongestLine = 400;
 
     /// <summary>The last line that explains the server's end; messages to clients do not count. Of a file with errors the line before names
@@ -12,11 +27,11 @@ public static partial class ServerLog
     public static string? LastFatal(string log)
     {
         var lines = log.Split('\n')
-            .Select(line => LinePattern().Match(line))
+            .Select(line => s_linePattern.Match(line))
             .Where(match => match.Success)
             .Select(match => (Level: match.Groups[1].Value, Text: match.Groups[2].Value.Trim()))
             .ToList();
-        var last = lines.FindLastIndex(line => line.Level is "FATAL" or "PANIC" && !ClientPattern().IsMatch(line.Text));
+        var last = lines.FindLastIndex(line => line.Level is "FATAL" or "PANIC" && !s_clientPattern.IsMatch(line.Text));
         if (last < 0)
         {
             return null;
@@ -28,18 +43,4 @@ public static partial class ServerLog
         var text = $"{lines[last].Level}: {(cause is null ? "" : cause + "; ")}{lines[last].Text}";
         return text.Length <= LongestLine ? text : text[..LongestLine] + " …";
     }
-
-    [GeneratedRegex(@"\b(LOG|FATAL|PANIC|HINT):  (.*)$", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex LinePattern();
-
-    [GeneratedRegex(
-        "^(the database system is |terminating |canceling |password authentication|no pg_hba|role "
-            + "\"|database \"|remaining connection slots|sorry, too many|connection to client|could not "
-            + "(receive|send) data|could not connect to the primary|streaming replication|unsupported "
-            + "frontend|expected (SASL|password)|invalid (startup|length)|SSL|too many connections|cannot "
-            + "connect|permission denied for database)",
-        RegexOptions.CultureInvariant,
-        matchTimeoutMilliseconds: 1000
-    )]
-    private static partial Regex ClientPattern();
 }

@@ -7,8 +7,36 @@ using KeyBuzz.Reconciler.Hosts;
 namespace KeyBuzz.Reconciler.Providers.PatroniConfig;
 
 /// <summary>The trial start of PostgreSQL, and the meaning of its answer. Pure.</summary>
-public static partial class StartTrial
+public static class StartTrial
 {
+    private static readonly Regex s_markPattern = new(
+        @"^kbr-check (?:\d+) (\d+)$",
+        RegexOptions.Multiline | RegexOptions.CultureInvariant,
+        TimeSpan.FromSeconds(1)
+    );
+    private static readonly Regex s_answerPattern = new(
+        @"^(\d+)$",
+        RegexOptions.Multiline | RegexOptions.CultureInvariant,
+        TimeSpan.FromSeconds(1)
+    );
+    private static readonly Regex s_memoryPattern = new(
+        @"^MemTotal:\s*(\d+) kB",
+        RegexOptions.Multiline | RegexOptions.CultureInvariant,
+        TimeSpan.FromSeconds(1)
+    );
+    private static readonly Regex s_levelPattern = new(
+        @"\b(LOG|ERROR|FATAL|PANIC):\s+(.*)$",
+        RegexOptions.CultureInvariant,
+        TimeSpan.FromSeconds(1)
+    );
+    private static readonly Regex s_hintPattern = new(@"\bHINT:\s+(.*)$", RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1));
+    private static readonly Regex s_filePattern = new(
+        @" in file ""[^""]*"" line \d+",
+        RegexOptions.CultureInvariant,
+        TimeSpan.FromSeconds(1)
+    );
+    private static readonly Regex s_quotedPattern = new("\"([^\"]+)\"", RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1));
+
     private const string Libraries = "shared_preload_libraries";
     private const string SessionLibraries = "session_preload_libraries";
     private const string Buffers = "shared_buffers";
@@ -181,8 +209,8 @@ public static partial class StartTrial
     /// either.</summary>
     public static string? Trouble(string output)
     {
-        var parts = MarkPattern().Split(output);
-        var marks = MarkPattern().Matches(output);
+        var parts = s_markPattern.Split(output);
+        var marks = s_markPattern.Matches(output);
         if (marks.Count < 2 || marks[1].Groups[1].Value != "0")
         {
             return null;
@@ -194,8 +222,8 @@ public static partial class StartTrial
         }
 
         // The answer is how many megabytes it would ask for at once.
-        var asked = AnswerPattern().Match(parts[0]);
-        var memory = MemoryPattern().Match(output);
+        var asked = s_answerPattern.Match(parts[0]);
+        var memory = s_memoryPattern.Match(output);
         return
             asked.Success
             && memory.Success
@@ -214,7 +242,7 @@ public static partial class StartTrial
     {
         var lines = text.Split('\n').Select(line => line.Trim()).ToList();
         var said = lines
-            .Select(line => LevelPattern().Match(line))
+            .Select(line => s_levelPattern.Match(line))
             .Where(match => match.Success && !match.Groups[2].Value.StartsWith("skipping missing", StringComparison.Ordinal))
             .ToList();
         var first = said.FirstOrDefault(match => !match.Value.Contains("contains errors", StringComparison.Ordinal))
@@ -224,8 +252,8 @@ public static partial class StartTrial
             : lines.FindLast(line => line.StartsWith("postgres:", StringComparison.Ordinal)) is { } plain
                 ? plain["postgres:".Length..].Trim()
             : lines.FindLast(line => line.Length > 0) ?? "it reported no reason";
-        var hint = lines.Select(line => HintPattern().Match(line)).FirstOrDefault(match => match.Success)?.Groups[1].Value;
-        return FilePattern().Replace(message, "") + (hint is null ? "" : $" ({hint.TrimEnd('.')})");
+        var hint = lines.Select(line => s_hintPattern.Match(line)).FirstOrDefault(match => match.Success)?.Groups[1].Value;
+        return s_filePattern.Replace(message, "") + (hint is null ? "" : $" ({hint.TrimEnd('.')})");
     }
 
     /// <summary>The keys that PostgreSQL means.</summary>
@@ -237,7 +265,7 @@ public static partial class StartTrial
         ArgumentNullException.ThrowIfNull(trouble);
         ArgumentNullException.ThrowIfNull(values);
         var known = values.Keys.Concat(files).ToHashSet(StringComparer.Ordinal);
-        var named = QuotedPattern()
+        var named = s_quotedPattern
             .Matches(trouble)
             .Select(match => match.Groups[1].Value.ToLowerInvariant())
             .Where(known.Contains)
@@ -255,30 +283,9 @@ public static partial class StartTrial
 
     // A library of the session alone stands in both, since it was tried so.
     private static string Library(string trouble, IReadOnlyDictionary<string, string> values) =>
-        QuotedPattern().Match(trouble) is { Success: true } quoted
+        s_quotedPattern.Match(trouble) is { Success: true } quoted
         && values.TryGetValue(SessionLibraries, out var session)
         && session.Contains(quoted.Groups[1].Value.Split('/')[^1], StringComparison.Ordinal)
             ? SessionLibraries
             : Libraries;
-
-    [GeneratedRegex(@"^kbr-check (?:\d+) (\d+)$", RegexOptions.Multiline | RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex MarkPattern();
-
-    [GeneratedRegex(@"^(\d+)$", RegexOptions.Multiline | RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex AnswerPattern();
-
-    [GeneratedRegex(@"^MemTotal:\s*(\d+) kB", RegexOptions.Multiline | RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex MemoryPattern();
-
-    [GeneratedRegex(@"\b(LOG|ERROR|FATAL|PANIC):\s+(.*)$", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex LevelPattern();
-
-    [GeneratedRegex(@"\bHINT:\s+(.*)$", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex HintPattern();
-
-    [GeneratedRegex(@" in file ""[^""]*"" line \d+", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex FilePattern();
-
-    [GeneratedRegex("\"([^\"]+)\"", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex QuotedPattern();
 }

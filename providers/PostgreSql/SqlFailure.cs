@@ -10,8 +10,12 @@ internal sealed class TransientFailureException(string message) : Exception(mess
 /// <summary>An error of PostgreSQL, without the statement, which may hold secrets.</summary>
 /// <param name="Code">SQLSTATE.</param>
 /// <param name="Message">What it says.</param>
-internal sealed partial record SqlFailure(string Code, string Message)
+internal sealed record SqlFailure(string Code, string Message)
 {
+    // psql:<stdin>:3: ERROR:  42704: role "x" does not exist
+    private static readonly Regex s_error = new(@"(?:ERROR|FATAL|PANIC):  ([0-9A-Z]{5}): (.*)$");
+    private static readonly Regex s_more = new(@"^(?:DETAIL|HINT):  (.*)$");
+
     /// <summary>The error that PostgreSQL sent.</summary>
     public static SqlFailure Of(PostgresException exception) =>
         new(
@@ -28,17 +32,17 @@ internal sealed partial record SqlFailure(string Code, string Message)
     public static SqlFailure? OfPsql(string printed)
     {
         var lines = printed.Split('\n');
-        var at = Array.FindIndex(lines, line => Error().IsMatch(line));
+        var at = Array.FindIndex(lines, line => s_error.IsMatch(line));
         if (at < 0)
         {
             return null;
         }
 
         // The lines LINE and STATEMENT show the statement: only these are taken.
-        var match = Error().Match(lines[at]);
+        var match = s_error.Match(lines[at]);
         var more = lines[(at + 1)..]
-            .TakeWhile(line => !Error().IsMatch(line))
-            .Select(line => More().Match(line))
+            .TakeWhile(line => !s_error.IsMatch(line))
+            .Select(line => s_more.Match(line))
             .Where(found => found.Success)
             .Select(found => found.Groups[1].Value);
         return new SqlFailure(match.Groups[1].Value, string.Join("; ", more.Prepend(match.Groups[2].Value)));
@@ -55,11 +59,4 @@ internal sealed partial record SqlFailure(string Code, string Message)
             _ when Code.StartsWith("08", StringComparison.Ordinal) => new TransientFailureException($"{host}: PostgreSQL says: {Message}"),
             _ => new ChangeFailedException($"{host}: PostgreSQL refused the statement: {Message} (SQLSTATE {Code})"),
         };
-
-    // psql:<stdin>:3: ERROR:  42704: role "x" does not exist
-    [GeneratedRegex(@"(?:ERROR|FATAL|PANIC):  ([0-9A-Z]{5}): (.*)$")]
-    private static partial Regex Error();
-
-    [GeneratedRegex(@"^(?:DETAIL|HINT):  (.*)$")]
-    private static partial Regex More();
 }

@@ -46,6 +46,38 @@ public sealed class AdoptionTests
     }
 
     [Test]
+    public void What_an_unmounted_volume_hid_from_the_plan_is_left_as_it_is_and_the_next_plan_names_it()
+    {
+        const string Volume = $"volume.data@{Host}";
+        const string Inside = $"directory.app-data@{Host}";
+        using var workspace = new Workspace();
+        try
+        {
+            workspace.Apply("--target", Volume);
+            Lab.OnHost(Host, "mkdir -m 0750 /opt/keybuzz/data/app && umount /opt/keybuzz/data");
+            Assert.That(workspace.Kbr("plan", "--target", Inside).Output, Does.Contain("checked again once its volume is mounted"));
+
+            var hidden = workspace.Kbr("apply", "--auto-approve", "--target", Inside);
+
+            Assert.That(hidden.ExitCode, Is.EqualTo(1), hidden.All);
+            Assert.That(
+                hidden.All,
+                Does.Contain("it exists and was not created by kbr")
+                    .And.Contain("mode is 0750 and not 0700")
+                    .And.Contain("run kbr plan again")
+            );
+            Assert.That(Lab.OnHost(Host, "stat -c '%a %u' /opt/keybuzz/data/app").Trim(), Is.EqualTo("750 0"));
+            Assert.That(workspace.Kbr("plan", "--target", Inside).Error, Does.Contain($"--adopt '{Inside}'"));
+            workspace.Apply("--target", Inside, "--adopt", Inside);
+            Assert.That(Lab.OnHost(Host, "stat -c '%a %u' /opt/keybuzz/data/app").Trim(), Is.EqualTo("700 999"));
+        }
+        finally
+        {
+            Lab.Reset(Host);
+        }
+    }
+
+    [Test]
     public void An_import_restores_lost_records_and_changes_nothing_else_on_the_host()
     {
         const string All = $"*@{Host}";

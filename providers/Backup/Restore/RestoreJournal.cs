@@ -13,8 +13,10 @@ namespace KeyBuzz.Reconciler.Providers.Backup.Restore;
 /// <param name="Member">The member that it is restored on.</param>
 /// <param name="Former">The member whose data is the former database; null where there was none.</param>
 /// <param name="Phase">What was begun last; everything before it is complete on every member.</param>
-public sealed partial record RestoreJournal(string Id, string Target, string Member, string? Former, RestorePhase Phase)
+public sealed record RestoreJournal(string Id, string Target, string Member, string? Former, RestorePhase Phase)
 {
+    private static readonly Regex s_hostName = new("^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$");
+
     private const int Format = 1;
     private const int MostBytes = 4096;
 
@@ -93,10 +95,10 @@ public sealed partial record RestoreJournal(string Id, string Target, string Mem
             && json.Text("target") is { } target
             && RestoreTarget.Parse(target) is not null
             && json.Text("member") is { } member
-            && HostName().IsMatch(member)
+            && s_hostName.IsMatch(member)
             && Enum.TryParse<RestorePhase>(json.Text("phase"), out var phase)
             && Enum.IsDefined(phase)
-            && (json.Text("former") is not { } former || HostName().IsMatch(former))
+            && (json.Text("former") is not { } former || s_hostName.IsMatch(former))
             && LostOf(json.Text("lost")) is { } lost
             ? new RestoreJournal(id, target, member, json.Text("former"), phase)
             {
@@ -113,7 +115,7 @@ public sealed partial record RestoreJournal(string Id, string Target, string Mem
         string[] all = (names ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries);
         foreach (var name in all)
         {
-            if (!HostName().IsMatch(name))
+            if (!s_hostName.IsMatch(name))
             {
                 return null;
             }
@@ -145,9 +147,6 @@ public sealed partial record RestoreJournal(string Id, string Target, string Mem
 
             json.WriteString("phase", Phase.ToString());
         });
-
-    [GeneratedRegex("^[A-Za-z0-9][A-Za-z0-9.-]{0,252}$")]
-    private static partial Regex HostName();
 }
 
 /// <summary>The phases of a restore, in their order. A phase is written before its first step, and each of its steps may be taken

@@ -6,8 +6,16 @@ namespace KeyBuzz.Reconciler.Providers.Backup.Restore;
 /// <summary>The point that a database is restored to.</summary>
 /// <param name="Kind">What names it.</param>
 /// <param name="Value">The name: a time in UTC as PostgreSQL reads it, an LSN, a restore point; empty for the latest.</param>
-public sealed partial record RestoreTarget(RestoreTargetKind Kind, string Value)
+public sealed record RestoreTarget(RestoreTargetKind Kind, string Value)
 {
+    private static readonly Regex s_lsn = new("^[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}$");
+    private static readonly Regex s_day = new("^[0-9]{4}-[0-9]{2}-[0-9]{2}");
+    private static readonly Regex s_zone = new("(Z|[+-][0-9]{2}:[0-9]{2})$");
+
+    // +02 as PostgreSQL prints it.
+    private static readonly Regex s_shortZone = new("(:[0-9.]+[+-][0-9]{2})$");
+    private static readonly Regex s_name = new("^[A-Za-z_][A-Za-z0-9_.-]{0,62}$");
+
     private const string LatestWord = "latest";
     private const string TimeFormat = "yyyy-MM-dd HH:mm:ss.ffffff+00";
     private static readonly string[] s_zones = ["yyyy-MM-dd'T'HH:mm:ssK", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK", "yyyy-MM-dd'T'HH:mmK"];
@@ -48,39 +56,23 @@ public sealed partial record RestoreTarget(RestoreTargetKind Kind, string Value)
             return Latest;
         }
 
-        if (Lsn().IsMatch(text))
+        if (s_lsn.IsMatch(text))
         {
             return new RestoreTarget(RestoreTargetKind.Lsn, text.ToUpperInvariant());
         }
 
-        if (Day().IsMatch(text))
+        if (s_day.IsMatch(text))
         {
-            var zoned = ShortZone().Replace(text.Replace(' ', 'T').Replace("TUTC", "Z", StringComparison.Ordinal), "$1:00");
+            var zoned = s_shortZone.Replace(text.Replace(' ', 'T').Replace("TUTC", "Z", StringComparison.Ordinal), "$1:00");
             return
                 DateTimeOffset.TryParseExact(zoned, s_zones, CultureInfo.InvariantCulture, DateTimeStyles.None, out var time)
-                && Zone().IsMatch(zoned)
+                && s_zone.IsMatch(zoned)
                 ? At(time)
                 : null;
         }
 
-        return Name().IsMatch(text) ? new RestoreTarget(RestoreTargetKind.Name, text) : null;
+        return s_name.IsMatch(text) ? new RestoreTarget(RestoreTargetKind.Name, text) : null;
     }
-
-    [GeneratedRegex("^[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}$")]
-    private static partial Regex Lsn();
-
-    [GeneratedRegex("^[0-9]{4}-[0-9]{2}-[0-9]{2}")]
-    private static partial Regex Day();
-
-    [GeneratedRegex("(Z|[+-][0-9]{2}:[0-9]{2})$")]
-    private static partial Regex Zone();
-
-    // +02 as PostgreSQL prints it.
-    [GeneratedRegex("(:[0-9.]+[+-][0-9]{2})$")]
-    private static partial Regex ShortZone();
-
-    [GeneratedRegex("^[A-Za-z_][A-Za-z0-9_.-]{0,62}$")]
-    private static partial Regex Name();
 }
 
 /// <summary>What names a point to restore to.</summary>

@@ -11,9 +11,15 @@ namespace KeyBuzz.Reconciler.Applying;
 /// <param name="forecasts">How many steps the plan has forecast for changes that restart members by themselves.</param>
 internal sealed class ChangeExecutor(ApplyRun run, IReadOnlyDictionary<Address, int> forecasts)
 {
-    /// <summary>Makes a change; one that is checked again later is only checked.</summary>
+    /// <summary>Makes a change; one that is checked again later is only checked. What could not be seen when it was planned is created
+    /// where nothing is, or where nothing differs.</summary>
     public async Task<string?> ApplyAsync(PlannedChange change)
     {
+        if (change.Unseen && await ForeignAsync(change).ConfigureAwait(false) is { } foreign)
+        {
+            return foreign;
+        }
+
         if (change.Deferred)
         {
             var now = await run.Fleet.ObserveAsync(change.Resource, run.Abort).ConfigureAwait(false);
@@ -146,6 +152,16 @@ internal sealed class ChangeExecutor(ApplyRun run, IReadOnlyDictionary<Address, 
             .ConfigureAwait(false);
         return difference is null ? null : $"it was brought to health, but {difference}";
     }
+
+    // What is there already as a plan would say it, had it seen it.
+    private async Task<string?> ForeignAsync(PlannedChange change) =>
+        await run.Fleet.ObserveAsync(change.Resource, run.Abort).ConfigureAwait(false) switch
+        {
+            Observation.Present { IsManaged: false } found when Convergence.Difference(DesiredOf(change), found) is { } differs =>
+                $"it exists and was not created by kbr, and {differs}; nothing was changed there: run kbr plan again",
+            Observation.Unknown unknown => unknown.Reason,
+            _ => null,
+        };
 
     // Makes the change and writes its record.
     private async Task<string?> MakeAsync(PlannedChange change)

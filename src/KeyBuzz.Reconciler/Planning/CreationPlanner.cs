@@ -26,7 +26,7 @@ internal sealed class CreationPlanner(ProviderRegistry providers, ResourceIdenti
     public ResourceDecision OnBlankVolume(in DesiredResource desired, Address volume) =>
         ResourceDecision.Of(Create(desired, desired.IsApplied ? $"{volume} is new and empty" : null));
 
-    /// <summary>A resource that is checked again later; created then, where no record says that it was.</summary>
+    /// <summary>A resource that is checked again later; created then, where no record says that it was and nothing else is there.</summary>
     public ResourceDecision Later(in DesiredResource desired, Deferral deferral) =>
         ResourceDecision.Of(
             desired is { IsApplied: true, Record: { } record }
@@ -36,7 +36,10 @@ internal sealed class CreationPlanner(ProviderRegistry providers, ResourceIdenti
                     Record = record,
                     Note = deferral.Note,
                 }
-                : Create(desired, $"checked again once {deferral.Awaited}")
+                : Create(desired, $"checked again once {deferral.Awaited}") with
+                {
+                    Unseen = desired.Record is null,
+                }
         );
 
     private PlannedChange Create(in DesiredResource desired, string? note, SortedMap<AttributeValue>? foreign = null)

@@ -9,8 +9,18 @@ namespace KeyBuzz.Reconciler.Planning;
 /// <summary>A unified diff of two texts, by lines, that never shows a secret: what the desired text marks as secret is masked by its
 /// position; on the other side a line that pairs with such a line is masked the same way where its other characters agree. Any other line
 /// of the other side is hidden unless it is recognised as harmless: text on a host may have an old or foreign secret.</summary>
-public static partial class TextDifference
+public static class TextDifference
 {
+    private static readonly Regex s_firstWord = new("""(?<=^\s*)[^\s:="'][^\s:=]*""");
+    private static readonly Regex s_hash = new(
+        @"SCRAM-SHA-256\$|\bmd5[0-9a-f]{32}\b",
+        RegexOptions.IgnoreCase | RegexOptions.CultureInvariant
+    );
+    private static readonly Regex s_aboutSecrets = new(
+        "pass|secret|token|key|auth|credential|scram|md5",
+        RegexOptions.IgnoreCase | RegexOptions.CultureInvariant
+    );
+
     private const int ContextLines = 3;
     private const string HiddenLine = "(secret line differs)";
 
@@ -143,30 +153,21 @@ public static partial class TextDifference
             return true;
         }
 
-        var word = FirstWord().Match(line).Value;
+        var word = s_firstWord.Match(line).Value;
         var secretWords = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
         var plainWords = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
         foreach (var one in Split(desired))
         {
-            (one.HasSecret ? secretWords : plainWords).Add(FirstWord().Match(one.Text).Value);
+            (one.HasSecret ? secretWords : plainWords).Add(s_firstWord.Match(one.Text).Value);
         }
 
         return word.Length > 0
             && !secretWords.Contains(word)
             && !desired.Parts.Any(part => part.IsSecret && part.Value.Length > 0 && line.Contains(part.Value, StringComparison.Ordinal))
-            && (plainWords.Contains(word) ? !Hash().IsMatch(line) : !AboutSecrets().IsMatch(line));
+            && (plainWords.Contains(word) ? !s_hash.IsMatch(line) : !s_aboutSecrets.IsMatch(line));
     }
 
     // Up to where a value may begin. A quotation mark begins no plain word.
-    [GeneratedRegex("""(?<=^\s*)[^\s:="'][^\s:=]*""")]
-    private static partial Regex FirstWord();
-
-    [GeneratedRegex(@"SCRAM-SHA-256\$|\bmd5[0-9a-f]{32}\b", RegexOptions.IgnoreCase)]
-    private static partial Regex Hash();
-
-    [GeneratedRegex("pass|secret|token|key|auth|credential|scram|md5", RegexOptions.IgnoreCase)]
-    private static partial Regex AboutSecrets();
-
     // Cuts the parts at line ends, keeping apart what is secret in each line.
     private static ImmutableArray<Line> Split(SecretText text)
     {

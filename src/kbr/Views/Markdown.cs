@@ -3,10 +3,13 @@ using System.Text.RegularExpressions;
 namespace KeyBuzz.Reconciler.Cli.Views;
 
 /// <summary>Text of a host as GitHub-flavoured Markdown that stays text.</summary>
-internal static partial class Markdown
+internal static class Markdown
 {
+    private static readonly Regex s_special = new(@"[\\`*_{}\[\]<>#|&~]");
+    private static readonly Regex s_backticks = new("`+");
+
     /// <summary>Plain text, also within a table.</summary>
-    public static string Text(string text) => Special().Replace(Line(text), @"\$0");
+    public static string Text(string text) => s_special.Replace(Line(text), @"\$0");
 
     /// <summary>A code span. It is closed by as many backticks as opened it; a table ends a cell at every bar that is not escaped, also
     /// within one.</summary>
@@ -33,15 +36,9 @@ internal static partial class Markdown
             '`',
             Math.Max(
                 shortest,
-                1 + lines.SelectMany(line => Backticks().Matches(line)).Select(match => match.Length).DefaultIfEmpty(0).Max()
+                1 + lines.SelectMany(line => s_backticks.Matches(line)).Select(match => match.Length).DefaultIfEmpty(0).Max()
             )
         );
 
     private static string Line(string text) => text.ReplaceLineEndings(" ");
-
-    [GeneratedRegex(@"[\\`*_{}\[\]<>#|&~]")]
-    private static partial Regex Special();
-
-    [GeneratedRegex("`+")]
-    private static partial Regex Backticks();
 }

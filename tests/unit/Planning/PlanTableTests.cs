@@ -365,6 +365,16 @@ public sealed class PlanTableTests
             Assert.That(change.Action, Is.EqualTo(ResourceAction.NoOp));
             Assert.That(change.Deferred, Is.True);
         });
+
+        var withoutRecord = Run([volume, inside], [], observed, new PlanOptions()).Changes.Single(one => one.Address == inside.Address);
+        Assert.That(
+            (withoutRecord.Action, withoutRecord.Unseen),
+            Is.EqualTo((ResourceAction.Create, true)),
+            "whose it is, nobody knows yet"
+        );
+        var interrupted = Run([volume, inside], [record with { Pending = true }], observed, new PlanOptions())
+            .Changes.Single(one => one.Address == inside.Address);
+        Assert.That((interrupted.Action, interrupted.Unseen), Is.EqualTo((ResourceAction.Create, false)), "kbr had begun to create it");
     }
 
     [Test]

@@ -7,15 +7,17 @@ namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 /// <param name="Host">The host it comes from.</param>
 /// <param name="Time">When it was said; null where the host does not tell.</param>
 /// <param name="Text">The line.</param>
-internal sealed partial record LogLine(string Host, DateTimeOffset? Time, string Text)
+internal sealed record LogLine(string Host, DateTimeOffset? Time, string Text)
 {
+    private static readonly Regex s_isTime = new(@"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$");
+
     /// <summary>Reads a line that begins with its time.</summary>
     public static LogLine Read(string host, string line)
     {
         var space = line.IndexOf(' ', StringComparison.Ordinal);
         var word = space < 0 ? line : line[..space];
         return
-            IsTime().IsMatch(word)
+            s_isTime.IsMatch(word)
             && DateTimeOffset.TryParse(word, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var time)
             ? new LogLine(host, time, space < 0 ? "" : line[(space + 1)..])
             : new LogLine(host, null, line);
@@ -46,7 +48,4 @@ internal sealed partial record LogLine(string Host, DateTimeOffset? Time, string
             }
         }
     }
-
-    [GeneratedRegex(@"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")]
-    private static partial Regex IsTime();
 }

@@ -15,8 +15,10 @@ using KeyBuzz.Reconciler.Surveying;
 namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 
 /// <summary><c>kbr logs</c>: what a service says on its hosts. Changes nothing, and needs no secrets.</summary>
-internal static partial class LogsCommand
+internal static class LogsCommand
 {
+    private static readonly Regex s_duration = new(@"^(\d{1,9})([smhd])$");
+
     private const int Preset = 100;
 
     // How often it is asked whether somebody reads what is followed.
@@ -254,7 +256,7 @@ internal static partial class LogsCommand
     private static string SinceOf(string word)
     {
         if (
-            Duration().Match(word) is { Success: true } match
+            s_duration.Match(word) is { Success: true } match
             && long.TryParse(match.Groups[1].Value, CultureInfo.InvariantCulture, out var count)
         )
         {
@@ -275,9 +277,6 @@ internal static partial class LogsCommand
             json.WriteString("time", line.Time?.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ss.ffffffZ", CultureInfo.InvariantCulture));
             json.WriteString("text", line.Text);
         });
-
-    [GeneratedRegex(@"^(\d{1,9})([smhd])$")]
-    private static partial Regex Duration();
 
     // No value: its dictionary is that of every class.
     private sealed record LoggingService(string Container, Func<PostgresTopology, ImmutableArray<Host>> Hosts);
