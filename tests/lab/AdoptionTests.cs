@@ -73,7 +73,7 @@ public sealed class AdoptionTests
         }
         finally
         {
-            Lab.Reset(Host);
+            CleanUp(workspace);
         }
     }
 
