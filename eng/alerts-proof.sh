@@ -280,6 +280,12 @@ mend_certificate() {
     "$kbr" apply -c "$file" --auto-approve >"$here/applied" 2>&1
     shorten
 }
+# The rule goes by what is issued from then on: nothing has to be issued.
+make_authority() {
+    sed 's/^  tls: offered$/  tls: { validity: 90000h }/' "$file" >"$lab/cluster-longer.yaml"
+    "$kbr" monitoring render -c cluster-longer.yaml --out "$here/longer" >/dev/null && shorten "$here/longer"
+}
+mend_authority() { rm "$lab/cluster-longer.yaml"; shorten; }
 # As many as kbr status itself leaves room for.
 make_most_connections() {
     local count client='psql -X -q -U kb_admin -d keybuzz -c "SELECT pg_sleep(170)" >/dev/null 2>&1'
@@ -434,7 +440,7 @@ faults=(
     "lag|replay stands still on a replica, and 20 MB are written|PostgresReplicaLags"
     "cut|a replica is cut off from the other members|KbrQuorumNotWhole PostgresReplicaNotStreaming"
     "paused|Patroni is paused|PatroniPaused"
-    "unreachable|a host is switched off|KbrHostUnreachable ExporterDown"
+    "unreachable|a host is switched off|KbrHostUnreachable ExporterDown KbrDriftUnknown"
     "haproxy|an HAProxy is stopped|HaproxyDown"
     "slot|a slot without a consumer holds 448 MB of WAL|KbrSlotHoldsWal"
     "volume|the primary's volume is filled up to 300 MB|KbrVolumeFull KbrVolumeNearlyFull"
@@ -456,6 +462,7 @@ faults=(
     "backup_old|the last backup is older than it may be (bound 1 min)|KbrBackupOld"
     "proof|a byte of each backup is another, and a restore is tried|KbrProofFailed"
     "certificate|certificates of three minutes are renewed by nobody|KbrCertificateExpires"
+    "authority|certificates are to be valid for longer than their authority|KbrAuthorityExpires"
     "most_connections|92 of 100 connections are used|KbrConnectionsNearLimit PostgresConnectionsNearLimit"
     "wraparound|a database says that its oldest transaction is 500 million old|KbrWraparound"
     "clock|PostgreSQL of a replica has a clock that is 30 s ahead|PostgresClockOff"

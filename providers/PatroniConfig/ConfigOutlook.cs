@@ -19,17 +19,17 @@ internal sealed record ConfigOutlook(
     {
         var restarts = wanted
             .Select(pair => (pair.Key, Members: Members(view, pair.Key, pair.Value)))
+            .Concat(Removable(view, wanted))
             .Where(pair => !pair.Members.IsEmpty)
             .ToImmutableSortedDictionary(pair => pair.Key, pair => pair.Members, StringComparer.Ordinal);
         return new ConfigOutlook(
             restarts,
-            [.. restarts.Keys.Where(key => ConfigRound.Direction(view, key, wanted[key]) < 0)],
-            [.. restarts.Keys.Where(key => ConfigRound.Direction(view, key, wanted[key]) > 0)]
+            [.. restarts.Keys.Where(key => ConfigRound.Direction(view, key, wanted.GetValueOrDefault(key)) < 0)],
+            [.. restarts.Keys.Where(key => ConfigRound.Direction(view, key, wanted.GetValueOrDefault(key)) > 0)]
         );
     }
 
-    /// <summary>The steps of a change; null when it restarts no member. The fallback of a removed key is unknown. The preferred leader does
-    /// not matter here.</summary>
+    /// <summary>The steps of a change; null when it restarts no member. The preferred leader does not matter here.</summary>
     /// <param name="change">The change.</param>
     /// <param name="cluster">The members when it is made; null when they are not known.</param>
     public RolloutForecast? Forecast(PlannedChange change, ClusterOutlook? cluster)
@@ -68,4 +68,25 @@ internal sealed record ConfigOutlook(
                     .Select(member => member.Name),
             ]
         : [];
+
+    // What a change may take away: stored values, and those that were taken away before and still wait for a restart.
+    private static IEnumerable<(string Key, ImmutableArray<string> Members)> Removable(
+        ConfigView view,
+        IReadOnlyDictionary<string, string> wanted
+    ) =>
+        view
+            .Stored.Keys.Concat(view.Members.SelectMany(member => member.PatroniPending).Select(name => DynamicSettings.Parameters + name))
+            .Distinct(StringComparer.Ordinal)
+            .Where(key => !wanted.ContainsKey(key))
+            .Select(key => (key, DynamicSettings.ParameterOf(key) is { } name ? WithoutFallback(view, name) : []));
+
+    private static ImmutableArray<string> WithoutFallback(ConfigView view, string name) =>
+        [
+            .. view
+                .Members.Where(member =>
+                    member.Parameters.GetValueOrDefault(name) is { Context: "postmaster", Fallback: { } fallback } parameter
+                    && !parameter.Has(fallback)
+                )
+                .Select(member => member.Name),
+        ];
 }

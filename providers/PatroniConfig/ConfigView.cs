@@ -257,6 +257,7 @@ internal sealed record ConfigView(
                 SourceFile = item.Text("sourcefile"),
                 InFile = item.Text("file_setting"),
                 FileError = item.Text("file_error"),
+                Fallback = PatroniDefaults.Of(item.Text("name")!.ToLowerInvariant()) ?? item.Text("fallback"),
             })
             .DistinctBy(parameter => parameter.Name)
             .ToDictionary(parameter => parameter.Name, StringComparer.Ordinal);
@@ -302,10 +303,19 @@ internal sealed record ConfigView(
         reason.ValueKind == JsonValueKind.Object && reason.Text("old_value") is { } before && before == reason.Text("new_value");
 
     // Of a name that stands in several files or lines the last one counts.
+    // Patroni keeps the file of initdb as postgresql.base.conf.
     private const string Settings = """
-        SELECT s.name, s.setting, s.reset_val, s.unit, s.vartype, s.context, s.source, s.sourcefile, s.pending_restart, f.setting AS file_setting, f.error AS file_error
-        FROM pg_settings s LEFT JOIN LATERAL (SELECT setting, error FROM pg_file_settings WHERE lower(name) = lower(s.name) ORDER BY seqno DESC LIMIT 1) f ON true
+        SELECT s.name, s.setting, s.reset_val, s.unit, s.vartype, s.context, s.source, s.sourcefile, s.pending_restart, f.setting AS file_setting, f.error AS file_error,
+          coalesce(f.base, s.boot_val) AS fallback
+        FROM pg_settings s LEFT JOIN (
+          SELECT lower(name) AS name, (array_agg(setting ORDER BY seqno DESC))[1] AS setting, (array_agg(error ORDER BY seqno DESC))[1] AS error,
+            (array_agg(setting ORDER BY seqno DESC) FILTER (WHERE sourcefile LIKE '%/postgresql.base.conf'))[1] AS base
+          FROM pg_file_settings GROUP BY 1
+        ) f ON f.name = lower(s.name)
         """;
+
+    // What is stored and no longer declared is restarted for, too.
+    private const string Fixed = "s.context = 'postmaster' AND s.source IN ('command line', 'configuration file')";
 
     private static SqlRead Query(ClusterConnection connection, IEnumerable<string> keys)
     {
@@ -327,7 +337,7 @@ internal sealed record ConfigView(
             $"""
             SELECT {LeaderAnswer.InRecovery},{slots}
               (SELECT json_agg(s) FROM ({Settings} WHERE {(
-                names.Count == 0 ? "false" : $"lower(s.name) IN ({string.Join(", ", names)})"
+                names.Count == 0 ? Fixed : $"lower(s.name) IN ({string.Join(", ", names)}) OR {Fixed}"
             )}) s) AS settings,
               (SELECT json_agg(f ORDER BY seqno) FROM (SELECT seqno, name, setting FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf') f) AS altered
             """

@@ -23,6 +23,9 @@ internal sealed record Parameter(string Name, string Setting, string? Unit, stri
     /// <summary>Why PostgreSQL cannot use what the files say; null when it can.</summary>
     public string? FileError { get; init; }
 
+    /// <summary>The value that it has where Patroni stores none; null where it is not told.</summary>
+    public string? Fallback { get; init; }
+
     /// <summary>The file that gives it its value; null for none.</summary>
     public string? SourceFile { get; init; }
 

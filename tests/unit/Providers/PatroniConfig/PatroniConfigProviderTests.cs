@@ -530,6 +530,29 @@ internal sealed class PatroniConfigProviderTests
             "the roll-out of the members leaves another leader"
         );
 
+        // Taken away: what PostgreSQL has then.
+        config = Config((Reloaded, "4MB"));
+        rows =
+        [
+            Row("shared_buffers", "32768", "8kB", "integer", context: "postmaster").TrimEnd('}') + """, "fallback": "128MB"}""",
+            Row("max_connections", "200", null, "integer", context: "postmaster").TrimEnd('}') + """, "fallback": "50"}""",
+            Row("wal_buffers", "512", "8kB", "integer", context: "postmaster").TrimEnd('}') + """, "fallback": "4MB"}""",
+        ];
+        const string Same = "postgresql.parameters.wal_buffers";
+        observed = Observe(
+            config,
+            Store((More, "256MB"), (Fewer, "200"), (Same, "4MB"), (Reloaded, "4MB")),
+            Member(config, false, rows),
+            Member(config, true, rows)
+        );
+        Assert.That(Foreseen(Same), Is.Null, "it had the value that it has without one");
+        Assert.That(Foreseen(More), Is.EqualTo("2 rolling restarts, 1 switchover, about 3 s without writes: db-2, db-1 db-2, db-1"));
+        Assert.That(
+            Foreseen(Fewer),
+            Is.EqualTo("2 rolling restarts, no writes while the primary restarts: db-1, db-2"),
+            "Patroni's 100 are fewer"
+        );
+
         string? Foreseen(params string[] keys) => ForeseenAfter([], keys);
 
         string? ForeseenAfter(string[] disrupted, params string[] keys)
