@@ -22,19 +22,26 @@ for host in $hosts; do
     [[ ! -d /sys/fs/cgroup/cpuacct ]] || name=cpuacct.usage
     files[$host]=$(for path in "*$id*" "*/$lab/$host"; do find /sys/fs/cgroup -maxdepth 6 -path "$path/$name" -print -quit; done)
 done
-used() { xargs awk '/^usage_usec/ { sum += $2 } NF == 1 { sum += $1 / 1000 } END { printf "%.0f\n", sum }' <<<"${files[$1]}"; } # HOST: microseconds
-declare -A first with without
+used() { # HOST: microseconds
+    xargs awk '/^usage_usec/ { sum += $2 } NF == 1 { sum += $1 / 1000 } END { printf "%.0f\n", sum }' <<<"${files[$1]}"
+}
+declare -A first=() with=() without=() idle=()
 watch_for() { # NAME OF THE SUMS: adds what each host uses in the time
     local -n sums=$1
     for host in $hosts; do first[$host]=$(used "$host"); done
     sleep "$seconds"
     for host in $hosts; do ((sums[$host] += $(used "$host") - first[$host])); done
 }
-exporters() { # start, stop; and waits until what that costs is over
-    local host pids=()
+exporters() { # start, stop: ends when the exporters of all hosts have begun, or ended
+    local host pid pids=()
     for host in $hosts; do lab/ssh "$host" "systemctl $1 postgres-exporter node-exporter" & pids+=($!); done
-    wait "${pids[@]}"
-    sleep 10
+    for pid in "${pids[@]}"; do wait "$pid" || { echo "the exporters do not $1" >&2; exit 1; }; done
+    [[ $1 == start ]] || return 0
+    # The session of PostgreSQL's comes with its first scrape.
+    for host in $hosts; do
+        lab/ssh "$host" 'for n in $(seq 60); do docker top patroni -eo pid,args | grep -q kb_monitor && exit; sleep 1; done; exit 1' ||
+            { echo "$host: nobody asked the exporter in a minute" >&2; exit 1; }
+    done
 }
 for ((n = 0; n < rounds; n++)); do
     watch_for with
@@ -44,20 +51,23 @@ for ((n = 0; n < rounds; n++)); do
 done
 for host in $hosts; do
     awk -v host="$host" -v with="${with[$host]}" -v without="${without[$host]}" -v time="$((rounds * seconds))" 'BEGIN {
-        printf "exporters: %s: %.2f %% of a core (%.2f %% with them, %.2f %% without)\n", host, (with - without) / time / 1e4, with / time / 1e4, without / time / 1e4
+        with /= time * 1e4
+        without /= time * 1e4
+        printf "exporters: %s: %.2f %% of a core (%.2f %% with them, %.2f %% without)\n", host, with - without, with, without
     }'
 done
 
-declare -A idle
 watch_for idle
 for host in $hosts; do first[$host]=$(used "$host"); done
 begun=${EPOCHREALTIME/./}
 for ((n = 0; n < runs; n++)); do "$kbr" status -c "$file" >/dev/null || { echo "kbr status: exit $?" >&2; exit 1; }; done
 took=$((${EPOCHREALTIME/./} - begun))
 for host in $hosts; do
-    awk -v host="$host" -v runs="$runs" -v all="$(($(used "$host") - first[$host]))" -v rest="${idle[$host]}" -v time="$seconds" -v took=$took 'BEGIN {
+    all=$(($(used "$host") - first[$host]))
+    awk -v host="$host" -v runs="$runs" -v all="$all" -v rest="${idle[$host]}" -v time="$seconds" -v took=$took 'BEGIN {
         one = (all - rest * took / time / 1e6) / runs / 1e6
-        printf "kbr status: %s: %.2f s of processor each: %.2f %% of a core once a minute, %.2f %% every three\n", host, one, one / 0.6, one / 1.8
+        printf "kbr status: %s: %.2f s of processor each, %.2f %% of a core every minute, %.2f %% every three\n",
+            host, one, one / 0.6, one / 1.8
     }'
 done
 

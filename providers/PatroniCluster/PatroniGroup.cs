@@ -646,9 +646,10 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
     )
     {
         var store = stores.Of(policy);
-        var told = With(snapshots, await ReadAllAsync(access, store.Reads(policy), cancellationToken).ConfigureAwait(false));
+        var asked = await ReadAllAsync(access, store.Reads(policy), cancellationToken).ConfigureAwait(false);
+        var told = With(snapshots, asked);
         var answering = Judge(policy, told, told.Keys)
-            .Members.Where(member => member.Answers)
+            .Members.Where(member => member.Answers && asked.ContainsKey(member.Name))
             .ToDictionary(member => member.Name, member => told[member.Name], StringComparer.Ordinal);
         var staying = told.Where(pair => !state.Leaving.Contains(pair.Key)).ToDictionary(StringComparer.Ordinal);
         var joining = Joining(policy, staying, store.Judge(policy, answering, [])).Intersect(state.Later);

@@ -305,16 +305,17 @@ internal sealed record ConfigView(
     // Of a name that stands in several files or lines the last one counts.
     // Patroni keeps the file of initdb as postgresql.base.conf.
     private const string Settings = """
-        SELECT s.name, s.setting, s.reset_val, s.unit, s.vartype, s.context, s.source, s.sourcefile, s.pending_restart, f.setting AS file_setting, f.error AS file_error,
-          coalesce(f.base, s.boot_val) AS fallback
+        SELECT s.name, s.setting, s.reset_val, s.unit, s.vartype, s.context, s.source, s.sourcefile, s.pending_restart,
+          f.setting AS file_setting, f.error AS file_error, coalesce(f.base, s.boot_val) AS fallback
         FROM pg_settings s LEFT JOIN (
-          SELECT lower(name) AS name, (array_agg(setting ORDER BY seqno DESC))[1] AS setting, (array_agg(error ORDER BY seqno DESC))[1] AS error,
+          SELECT lower(name) AS name,
+            (array_agg(setting ORDER BY seqno DESC))[1] AS setting, (array_agg(error ORDER BY seqno DESC))[1] AS error,
             (array_agg(setting ORDER BY seqno DESC) FILTER (WHERE sourcefile LIKE '%/postgresql.base.conf'))[1] AS base
           FROM pg_file_settings GROUP BY 1
         ) f ON f.name = lower(s.name)
         """;
 
-    // What is stored and no longer declared is restarted for, too.
+    // The members are restarted for a stored parameter that is no longer declared, too.
     private const string Fixed = "s.context = 'postmaster' AND s.source IN ('command line', 'configuration file')";
 
     private static SqlRead Query(ClusterConnection connection, IEnumerable<string> keys)

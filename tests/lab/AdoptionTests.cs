@@ -70,6 +70,16 @@ public sealed class AdoptionTests
             Assert.That(workspace.Kbr("plan", "--target", Inside).Error, Does.Contain($"--adopt '{Inside}'"));
             workspace.Apply("--target", Inside, "--adopt", Inside);
             Assert.That(Lab.OnHost(Host, "stat -c '%a %u' /opt/keybuzz/data/app").Trim(), Is.EqualTo("700 999"));
+
+            var released = workspace.Kbr("destroy", "--auto-approve", "--target", Inside);
+            Assert.That(released.ExitCode, Is.Zero, released.All);
+            Lab.OnHost(Host, "umount /opt/keybuzz/data");
+            workspace.Apply("--target", Inside);
+            Assert.That(
+                workspace.Kbr("state", "show", Inside, "--json").Output,
+                Does.Match("\"created\": ?false"),
+                "as desired, and somebody else's all the same"
+            );
         }
         finally
         {

@@ -416,7 +416,9 @@ public static class ClusterPolicy
                         .Health.Members.Where(member => !member.Leads && member.Replication == "streaming")
                         .Select(member => member.Name),
                 ];
-                return view.Health.Leader is { } last && !streaming.IsEmpty && !view.IsFenced
+                // A primary that goes on serving would keep the fence.
+                var stopped = step is ClusterStep.StopAll(var members) ? members : ((ClusterStep.MoveStore)step).Members;
+                return view.Health.Leader is { } last && stopped.Contains(last) && !streaming.IsEmpty && !view.IsFenced
                     ? new ClusterStep.FenceCommits(last, streaming)
                     : step;
             case ClusterStep.Disrupt { Turn: ClusterTurn.NotRunning, Member: var late }:

@@ -11,13 +11,31 @@ namespace KeyBuzz.Reconciler.Applying;
 /// <param name="forecasts">How many steps the plan has forecast for changes that restart members by themselves.</param>
 internal sealed class ChangeExecutor(ApplyRun run, IReadOnlyDictionary<Address, int> forecasts)
 {
-    /// <summary>Makes a change; one that is checked again later is only checked. What could not be seen when it was planned is created
-    /// where nothing is, or where nothing differs.</summary>
+    /// <summary>Makes a change; one that is checked again later is only checked. Where a resource that the plan could not see exists, it is
+    /// recorded if it is as desired, and else left as it is.</summary>
     public async Task<string?> ApplyAsync(PlannedChange change)
     {
-        if (change.Unseen && await ForeignAsync(change).ConfigureAwait(false) is { } foreign)
+        if (change is { Unseen: true, Record: { } planned })
         {
-            return foreign;
+            var now = await run.Fleet.ObserveAsync(change.Resource, run.Abort).ConfigureAwait(false);
+            if (now is Observation.Unknown unknown)
+            {
+                return unknown.Reason;
+            }
+
+            if (now is Observation.Present found)
+            {
+                var difference = Convergence.Difference(DesiredOf(change), found);
+                if (difference is not null && !found.IsManaged)
+                {
+                    return $"it exists and was not created by kbr, and {difference}; nothing was changed there: run kbr plan again";
+                }
+
+                if (difference is null)
+                {
+                    change = change with { Action = ResourceAction.Adopt, Record = planned with { Created = found.IsManaged } };
+                }
+            }
         }
 
         if (change.Deferred)
@@ -152,16 +170,6 @@ internal sealed class ChangeExecutor(ApplyRun run, IReadOnlyDictionary<Address, 
             .ConfigureAwait(false);
         return difference is null ? null : $"it was brought to health, but {difference}";
     }
-
-    // What is there already as a plan would say it, had it seen it.
-    private async Task<string?> ForeignAsync(PlannedChange change) =>
-        await run.Fleet.ObserveAsync(change.Resource, run.Abort).ConfigureAwait(false) switch
-        {
-            Observation.Present { IsManaged: false } found when Convergence.Difference(DesiredOf(change), found) is { } differs =>
-                $"it exists and was not created by kbr, and {differs}; nothing was changed there: run kbr plan again",
-            Observation.Unknown unknown => unknown.Reason,
-            _ => null,
-        };
 
     // Makes the change and writes its record.
     private async Task<string?> MakeAsync(PlannedChange change)

@@ -64,8 +64,8 @@ public sealed record PlannedChange(
     /// <summary>The volume it lies under is not mounted: its state is unknown until then, and is checked again.</summary>
     public bool Deferred { get; init; }
 
-    /// <summary>It is created without a record of kbr's, and its place could not be seen when this was planned: what is there is looked
-    /// at first.</summary>
+    /// <summary>Whether the resource has no record, and the plan could not see whether it exists: the apply looks before it creates
+    /// it.</summary>
     public bool Unseen { get; init; }
 }
 

@@ -507,8 +507,13 @@ internal sealed class ClusterPolicyTests
                 Assert.That(
                     view.IsFenced
                         || health.Leader is null
+                        || !members.Contains(health.Leader)
                         || health.Members.All(member => member.Leads || member.Replication != "streaming"),
                     $"{Text(step)}: commits do not wait for the replicas"
+                );
+                Assert.That(
+                    !view.IsFenced || members.Contains(health.Leader!),
+                    $"{Text(step)}: the primary goes on with a fence that nobody lowers"
                 );
                 Assert.That(members.Intersect(view.WithFormerData), Is.Empty, $"{Text(step)}: their data is to be set aside");
                 break;
