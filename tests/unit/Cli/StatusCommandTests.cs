@@ -112,7 +112,7 @@ public sealed partial class StatusCommandTests : LocalCluster
             Assert.That(json.StandardError.ReadToEnd(), Is.Empty, "an interruption is the usual end");
         }
 
-        using var text = Start("timeout", "--preserve-status", "-s", "INT", "6", KbrProgram.Path, "status", "--watch", "1");
+        using var text = Start("timeout", "--foreground", "--preserve-status", "-s", "INT", "6", KbrProgram.Path, "status", "--watch", "1");
         var said = text.StandardOutput.ReadToEnd();
         Assert.That(text.WaitForExit(TimeSpan.FromSeconds(30)) && text.ExitCode == 1, Is.True, said);
         Assert.That(said, Does.Match(@"^[0-9]{2}:[0-9]{2}:[0-9]{2} UTC\n"));
