@@ -39,8 +39,9 @@ public sealed class CertificateAuthority
     /// <summary>Its certificate, and those of the authorities behind it.</summary>
     public ImmutableArray<X509Certificate> Chain { get; }
 
-    /// <summary>The time until which what it signs is trusted: the first end in its chain.</summary>
-    public DateTimeOffset NotAfter => Chain.Min(certificate => certificate.NotAfter);
+    /// <summary>The time until which what it signs is trusted: the first end on the way to a root. A certificate of its file that is not on
+    /// that way does not count, and of two for the same authority the one that ends last does.</summary>
+    public DateTimeOffset NotAfter => EndOf(Certificate, Chain);
 
     /// <summary>How it is named in the attribute <c>issuer</c> of the certificates that it signed.</summary>
     public string Shown => Shows(Certificate.Subject, Certificate.KeyIdentifier);
@@ -106,6 +107,19 @@ public sealed class CertificateAuthority
 
     /// <summary>The private key in a PEM text in PKCS#8; null without one.</summary>
     internal static byte[]? KeyIn(string text) => PemBlock.Find(text, PrivateKeyLabel);
+
+    private static DateTimeOffset EndOf(X509Certificate certificate, ImmutableArray<X509Certificate> others)
+    {
+        var rest = others.Remove(certificate);
+        DateTimeOffset? last = null;
+        foreach (var issuer in rest.Where(certificate.IsIssuedBy))
+        {
+            var end = EndOf(issuer, rest);
+            last = end > last ? end : last ?? end;
+        }
+
+        return last < certificate.NotAfter ? last.Value : certificate.NotAfter;
+    }
 
     /// <summary>Issues a certificate for a server, with a new private key: both as PEM, the certificate first. PostgreSQL, PgBouncer,
     /// HAProxy and Patroni take a file that has both, which is so replaced at once.</summary>

@@ -43,6 +43,7 @@ public sealed class X509Certificate
 
         content.ReadIntegerBytes();
         content.ReadSequence();
+        IssuerName = content.PeekEncodedValue().ToArray();
         Issuer = NameOf(content.ReadSequence());
         var validity = content.ReadSequence();
         NotBefore = Time(validity);
@@ -79,6 +80,9 @@ public sealed class X509Certificate
 
     /// <summary>The common name of the issuer; empty without one.</summary>
     public string Issuer { get; }
+
+    /// <summary>The issuer in DER.</summary>
+    public ReadOnlyMemory<byte> IssuerName { get; }
 
     /// <summary>The time from which it is valid.</summary>
     public DateTimeOffset NotBefore { get; }
@@ -131,6 +135,16 @@ public sealed class X509Certificate
         return found.Contains(null) || found.Count != text.Split($"-----BEGIN {Label}-----").Length - 1
             ? []
             : [.. found.OfType<X509Certificate>().DistinctBy(one => one.Pem)];
+    }
+
+    /// <summary>Whether that other certificate is of the authority that this one names as its issuer, by name and key identifier (RFC 5280,
+    /// 4.2.1.1): of any kind of key, and nothing is verified. A root is issued by nobody else.</summary>
+    public bool IsIssuedBy(X509Certificate authority)
+    {
+        ArgumentNullException.ThrowIfNull(authority);
+        return !IssuerName.Span.SequenceEqual(SubjectName.Span)
+            && IssuerName.Span.SequenceEqual(authority.SubjectName.Span)
+            && (AuthorityKeyIdentifier.Length == 0 || authority.KeyIdentifier is "" || AuthorityKeyIdentifier == authority.KeyIdentifier);
     }
 
     /// <summary>Whether the key of that certificate signed this one.</summary>

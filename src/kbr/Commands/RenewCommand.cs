@@ -30,7 +30,7 @@ internal static class RenewCommand
                 var (json, withAll) = (parsed.Read(context.Options.Json), parsed.Read(all));
                 var cluster = context.Load(parsed, terminal, secretsOptional: true);
                 RefuseMissingSecrets(cluster);
-                RefuseExpired(cluster, context.Time.GetUtcNow());
+                var expired = Expired(cluster, context.Time.GetUtcNow());
                 var plan = new Plan([], [], []);
                 await using (var session = context.Open(parsed, terminal, cluster))
                 {
@@ -41,8 +41,9 @@ internal static class RenewCommand
                 }
 
                 PlannedChange[] wanted = [.. plan.Changes.Where(change => IsDue(change) || (withAll && Exists(change)))];
-                PlannedChange[] due = [.. wanted.Where(change => IssuerOf(change) is null)];
-                Diagnostic[] foreign = wanted.Length > due.Length ? [OfAnotherAuthority([.. wanted.Except(due)])] : [];
+                PlannedChange[] foreign = [.. wanted.Where(change => IssuerOf(change) is not null)];
+                PlannedChange[] due = [.. wanted.Except(foreign).Where(change => !expired.Of.Contains(change.Address))];
+                Diagnostic[] left = [.. expired.Errors, .. foreign.Length > 0 ? [OfAnotherAuthority(foreign)] : Array.Empty<Diagnostic>()];
                 if (due.Length == 0 && json)
                 {
                     terminal.Line(
@@ -52,7 +53,7 @@ internal static class RenewCommand
                             {
                                 Changes = [.. plan.Changes.Where(change => change.Action == ResourceAction.NoOp)],
                             },
-                            [.. plan.Diagnostics, .. foreign]
+                            [.. plan.Diagnostics, .. left]
                         )
                     );
                 }
@@ -81,12 +82,12 @@ internal static class RenewCommand
                     Show(terminal, plan, wanted, due, result);
                 }
 
-                if (foreign.Length > 0 && (due.Length > 0 || !json))
+                if (left.Length > 0 && (due.Length > 0 || !json))
                 {
-                    CommandContext.Show(terminal, foreign, json);
+                    CommandContext.Show(terminal, left, json);
                 }
 
-                return plan.HasErrors || foreign.Length > 0 ? ExitCode.Error : result;
+                return plan.HasErrors || left.Length > 0 ? ExitCode.Error : result;
             }));
         return command;
     }
@@ -172,13 +173,18 @@ internal static class RenewCommand
         }
     }
 
-    private static void RefuseExpired(Cluster cluster, DateTimeOffset now)
+    // Nothing is left to do where every authority has expired; the certificates of another one are renewed all the same.
+    private static (Diagnostic[] Errors, HashSet<Address> Of) Expired(Cluster cluster, DateTimeOffset now)
     {
-        Diagnostic[] expired = [.. AuthorityEnds.Of(cluster, now).Where(finding => finding.Severity == Severity.Error)];
-        if (expired.Length > 0)
-        {
-            throw new DiagnosticException(expired);
-        }
+        Diagnostic[] errors = [.. AuthorityEnds.Of(cluster, now).Where(finding => finding.Severity == Severity.Error)];
+        Resource[] certificates = [.. cluster.Resources.Where(resource => resource.Address.Type == CertificateProvider.Type)];
+        HashSet<Address> expired =
+        [
+            .. certificates
+                .Where(resource => CertificateProvider.EndOfAuthority(resource, now)?.Severity == Severity.Error)
+                .Select(resource => resource.Address),
+        ];
+        return errors.Length > 0 && expired.Count == certificates.Length ? throw new DiagnosticException(errors) : (errors, expired);
     }
 
     private static DiagnosticException Missing(string what) =>

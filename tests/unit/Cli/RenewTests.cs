@@ -112,6 +112,21 @@ public sealed class RenewTests : LocalCluster
     }
 
     [Test]
+    public void Of_two_authorities_one_that_has_expired_does_not_hold_up_the_certificates_of_the_other()
+    {
+        var (now, web, mail) = (TimeProvider.System.GetUtcNow(), Content(Web), Content(Mail));
+        Secrets($"KBR_KEY=canary-of-the-key\nOLD_AUTHORITY={CertificateAuthority.Create("old", now.AddDays(-3651))}\n");
+        Declare(2, 1, mailAuthority: "OLD_AUTHORITY");
+
+        var (exit, output, error) = Kbr("renew");
+        Assert.That(exit, Is.EqualTo(1), output);
+        Assert.That(output, Does.Contain("Renewed or loaded: 1 of 2 certificates."));
+        Assert.That(error, Does.Contain("the authority old (key ").And.Contain(" expired at "));
+        Assert.That(Content(Web), Is.Not.EqualTo(web));
+        Assert.That(Content(Mail), Is.EqualTo(mail));
+    }
+
+    [Test]
     public void Of_the_secrets_it_needs_the_authority_and_the_key_only()
     {
         Secrets("KBR_KEY=canary-of-the-key\n");
@@ -182,13 +197,13 @@ public sealed class RenewTests : LocalCluster
         Write("credentials/postgres.env", $"{others}TLS_AUTHORITY={authority ?? s_authority}\n");
 
     // Each is valid for so many hours; one that was issued for fewer is due.
-    private void Declare(int web, int mail, string workers = "4", string mailSubject = "mail") =>
+    private void Declare(int web, int mail, string workers = "4", string mailSubject = "mail", string mailAuthority = "TLS_AUTHORITY") =>
         WriteCluster(
             workers: workers,
             more: $$"""
               - { type: certificate, name: web, host: db-1, path: FOLDER/web.pem, authority: "${secret.TLS_AUTHORITY}",
                   subject: web, names: [web], validity: {{web * Hour}}, renew_before: {{(web - 1) * Hour + 60}} }
-              - { type: certificate, name: mail, host: db-1, path: FOLDER/mail.pem, authority: "${secret.TLS_AUTHORITY}",
+              - { type: certificate, name: mail, host: db-1, path: FOLDER/mail.pem, authority: "${secret.{{mailAuthority}}}",
                   subject: {{mailSubject}}, names: [mail], validity: {{mail * Hour}}, renew_before: {{(mail - 1) * Hour + 60}} }
             """
         );

@@ -444,6 +444,10 @@ internal sealed class TlsTests : BlueprintFixture
             openssl x509 -req -in ca.csr -CA root.crt -CAkey root.key -set_serial 7 -days 30 -extfile ca.ext -out ca.crt 2>/dev/null
             cat ca.crt root.crt >chain.pem
             cat root.crt ca.crt >reversed.pem
+            openssl req -x509 -newkey rsa:2048 -nodes -keyout rsa.key -subj '/CN=RSA root' -days 10 -out rsa.crt 2>/dev/null
+            openssl x509 -req -in ca.csr -CA rsa.crt -CAkey rsa.key -set_serial 8 -days 30 -extfile ca.ext -out by-rsa.crt 2>/dev/null
+            openssl req -x509 -newkey rsa:2048 -nodes -keyout other.key -subj '/CN=Other root' -days 1 -out other.crt 2>/dev/null
+            cat by-rsa.crt other.crt rsa.crt >rsa.pem
             chmod 0600 ca.key
             """
         );
@@ -457,6 +461,11 @@ internal sealed class TlsTests : BlueprintFixture
             Is.EqualTo(new[] { "Acme CA", "Acme root" })
         );
         Assert.That(tls.AuthorityEnd, Is.EqualTo(X509Certificate.FindAll(tls.AuthorityCertificate)[1].NotAfter), "the root ends first");
+        Assert.That(
+            Topology(With("tls: { authority: { certificate: rsa.pem, key: ca.key } }")).Tls!.AuthorityEnd,
+            Is.EqualTo(X509Certificate.Find(System.IO.File.ReadAllText(Path.Combine(Folder, "rsa.crt")))!.NotAfter),
+            "its root ends first, and another one that ends before it does not count"
+        );
         System.IO.File.WriteAllText(
             Path.Combine(Folder, "server.pem"),
             issued.Issue("db-1", ["db-1"], TimeProvider.System.GetUtcNow(), TimeSpan.FromDays(1))
