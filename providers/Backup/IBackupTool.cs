@@ -120,10 +120,18 @@ public interface IBackupTool
     /// too early.</summary>
     /// <param name="location">The cluster.</param>
     /// <param name="repositories">How many repositories there are.</param>
+    /// <param name="dataDirectory">The member's data directory.</param>
     /// <param name="members">A URL that answers with the members.</param>
     /// <param name="preferred">The member that is preferred where it is a replica; null for none.</param>
     /// <param name="archiveTimeout">PostgreSQL's <c>archive_timeout</c>.</param>
-    string ProofProgram(BackupLocation location, int repositories, string members, string? preferred, TimeSpan archiveTimeout);
+    string ProofProgram(
+        BackupLocation location,
+        int repositories,
+        string dataDirectory,
+        string members,
+        string? preferred,
+        TimeSpan archiveTimeout
+    );
 
     /// <summary>The name of its program that makes a replica.</summary>
     string ReplicaProgramName { get; }

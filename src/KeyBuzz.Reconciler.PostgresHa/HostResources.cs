@@ -545,6 +545,7 @@ internal sealed class HostResources(
                     BackupSection.Tool.ProofProgram(
                         BackupLook.LocationOf(topology),
                         backup.Repositories.Length,
+                        topology.Directories.DataDirectory,
                         $"http://{member.Address}:{Text(topology.Ports.Rest)}/cluster",
                         proof.Member,
                         ArchiveTimeout()

@@ -8,7 +8,14 @@ internal static class PgBackRestProof
     private static readonly TimeSpan s_more = TimeSpan.FromMinutes(2);
 
     /// <summary>The program of a member.</summary>
-    public static string Render(BackupLocation location, int repositories, string members, string preferred, TimeSpan archiveTimeout) =>
+    public static string Render(
+        BackupLocation location,
+        int repositories,
+        string dataDirectory,
+        string members,
+        string preferred,
+        TimeSpan archiveTimeout
+    ) =>
         string.Create(
             CultureInfo.InvariantCulture,
             $$""""
@@ -26,6 +33,7 @@ internal static class PgBackRestProof
 
             TOOL = ["pgbackrest", "--config={{location.File}}", "--stanza={{location.Cluster}}", "--log-level-stderr=error"]
             REPOSITORIES = range(1, {{repositories + 1}})
+            OWN_WAL = "{{dataDirectory}}/pg_wal/"
             MEMBERS = "{{members}}"
             PREFERRED = "{{preferred}}"
             # archive_timeout, a minute of the ledger, and an attempt; 0 where nothing says by when.
@@ -45,8 +53,8 @@ internal static class PgBackRestProof
                 end(0 if fit else 3, (PREFERRED if PREFERRED in fit else fit[0]) if fit else "no replica streams")
 
 
-            def run(*arguments):
-                done = subprocess.run(
+            def ask(*arguments):
+                return subprocess.run(
                     [*TOOL, *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
@@ -54,6 +62,10 @@ internal static class PgBackRestProof
                     text=True,
                     errors="replace",
                 )
+
+
+            def run(*arguments):
+                done = ask(*arguments)
                 if done.returncode != 0:
                     lines = [line for line in done.stdout.splitlines() if "ERROR: " in line] or done.stdout.splitlines() or ["no answer"]
                     end(2, lines[0].split("ERROR: ", 1)[-1])
@@ -78,10 +90,21 @@ internal static class PgBackRestProof
 
 
             def timelines(found):
-                """The present timeline, and the ends of those before it."""
-                newest, key, archive = max((int(its[0]["max"][:8], 16), key, its[0]["id"]) for key, (_, its) in found.items())
-                text = run("--repo=" + str(key), "repo-get", "archive/{{location.Cluster}}/%s/%08X.history" % (archive, newest)) if newest > 1 else ""
-                return newest, ends_of(text)
+                """The present timeline, and the ends of those before it. A repository that was added since it began does not have them, and
+                replication has brought them to this member."""
+                newest = max(int(its[0]["max"][:8], 16) for _, its in found.values())
+                if newest == 1:
+                    return newest, {}
+                name = "%08X.history" % newest
+                for key, (_, its) in found.items():
+                    done = ask("--repo=" + str(key), "repo-get", "archive/{{location.Cluster}}/" + its[0]["id"] + "/" + name)
+                    if done.returncode == 0:
+                        return newest, ends_of(done.stdout)
+                try:
+                    with open(OWN_WAL + name) as file:
+                        return newest, ends_of(file.read())
+                except OSError as error:
+                    end(3, "the history of the present timeline is in no repository, and not here: " + str(error))
 
 
             def spans(found, newest, ends, last):

@@ -281,10 +281,17 @@ internal sealed class PgBackRestTool : IBackupTool
     public string ProofProgramName => "kbr-proof.py";
 
     /// <inheritdoc />
-    public string ProofProgram(BackupLocation location, int repositories, string members, string? preferred, TimeSpan archiveTimeout)
+    public string ProofProgram(
+        BackupLocation location,
+        int repositories,
+        string dataDirectory,
+        string members,
+        string? preferred,
+        TimeSpan archiveTimeout
+    )
     {
         ArgumentNullException.ThrowIfNull(location);
-        return PgBackRestProof.Render(location, repositories, members, preferred ?? "", archiveTimeout);
+        return PgBackRestProof.Render(location, repositories, dataDirectory, members, preferred ?? "", archiveTimeout);
     }
 
     /// <inheritdoc />

@@ -143,17 +143,19 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
     private async Task<TimelineHistory?> HistoryAsync(BackupLook look, string? segment, CancellationToken cancellationToken)
     {
         var held = look.Report?.Repositories ?? ImmutableSortedDictionary<long, RepositoryReport>.Empty;
-        var newest = held.Select(pair => (pair.Key, pair.Value, Timeline: TimelineHistory.Of(pair.Value.LastWal) ?? 1))
-            .OrderByDescending(one => one.Timeline)
-            .FirstOrDefault();
-        var timeline = Math.Max(newest.Timeline, TimelineHistory.Of(segment) ?? 1);
+        var timeline = TimelineHistory.Of(segment) ?? 1;
+        foreach (var repository in held.Values)
+        {
+            timeline = Math.Max(timeline, TimelineHistory.Of(repository.LastWal) ?? 1);
+        }
+
         // The first timeline has no history.
-        if (timeline == 1 || newest.Value is null)
+        if (timeline == 1 || held.IsEmpty)
         {
             return TimelineHistory.Parse(timeline, "");
         }
 
-        var script = new ProofScripts(topology, "", "").History(newest.Key, newest.Value, timeline);
+        var script = new ProofScripts(topology, "", "").History(held.Where(pair => pair.Value.ArchiveId is not null), timeline);
         var result = await group.RunAsync(member, script, cancellationToken).ConfigureAwait(false);
         return result.ExitCode == 0 ? TimelineHistory.Parse(timeline, result.Output) : null;
     }
@@ -161,7 +163,7 @@ public sealed class ProofRun(PostgresTopology topology, IGroupAccess group, stri
     private DiagnosticException WithoutHistory() =>
         new(
             Diagnostic.Error(
-                $"{member}: the history of the present timeline cannot be read from the repositories",
+                $"{member}: the history of the present timeline is in no repository, and not on this member",
                 remedy: "run kbr backups check; kbr backups prove --at TIME needs no history; nothing was tried",
                 host: member
             )

@@ -1,3 +1,4 @@
+using System.Globalization;
 using KeyBuzz.Reconciler.Hosts;
 using KeyBuzz.Reconciler.PostgresHa.Sections;
 using KeyBuzz.Reconciler.Providers.Backup;
@@ -51,12 +52,17 @@ internal sealed class ProofScripts(PostgresTopology topology, string id, string 
                 + $"{Script.Quote(BackupSection.Tool.Segments(Server.Location, repository, report))} </dev/null\n"
         );
 
-    /// <summary>Prints the history of a timeline that is in a repository.</summary>
-    public Script History(long repository, RepositoryReport report, long timeline) =>
-        new(
-            $"docker exec {PostgresTopology.PatroniContainer} "
-                + $"{BackupSection.Tool.History(Server.Location, repository, report, timeline)} </dev/null\n"
-        );
+    /// <summary>Prints the history of a timeline: of the first repository that has it, or of the member, to which replication has brought it.
+    /// A repository that was added since the timeline began does not have it.</summary>
+    public Script History(IEnumerable<KeyValuePair<long, RepositoryReport>> repositories, long timeline)
+    {
+        string[] places =
+        [
+            .. repositories.Select(pair => BackupSection.Tool.History(Server.Location, pair.Key, pair.Value, timeline)),
+            string.Create(CultureInfo.InvariantCulture, $"cat {topology.Directories.DataDirectory}/pg_wal/{timeline:X8}.history"),
+        ];
+        return new($"docker exec {PostgresTopology.PatroniContainer} sh -c {Script.Quote(string.Join(" || ", places))} </dev/null\n");
+    }
 
     /// <summary>Checks every table and index of every database, as pg_amcheck does.</summary>
     public Script CheckRelations() =>

@@ -29,7 +29,9 @@ internal sealed class ProofProgramTests
             case $* in
             *" info") cat {{_folder}}/info ;;
             *repo-ls*) cat {{_folder}}/list ;;
-            *"repo-get archive/pg/17-1/00000002.history") printf '1\t0/5800000\tbefore 2026-11-28 00:15:00+00\n' ;;
+            *"repo-get archive/pg/17-1/00000002.history")
+                if [ -e {{_folder}}/added ]; then echo "P00 ERROR: [055]: unable to open missing file"; exit 55; fi
+                printf '1\t0/5800000\tbefore 2026-11-28 00:15:00+00\n' ;;
             esac
 
             """
@@ -97,6 +99,23 @@ internal sealed class ProofProgramTests
                 "the tool takes the last backup before a second"
             );
         }
+    }
+
+    // The repository was added after a failover, so that nobody pushed the history of the timeline into it.
+    [Test]
+    public void The_history_of_a_timeline_that_no_repository_has_is_the_member_s_own()
+    {
+        Info(_ended, _ended + 600);
+        File.WriteAllText(Path.Combine(_folder, "added"), "");
+        File.WriteAllLines(Path.Combine(_folder, "list"), [Stored(1, 5), Stored(2, 5), Stored(2, 6), Stored(2, 7)]);
+        var (exit, output) = Run(null, "target", "0/7000028");
+        Assert.That(exit, Is.EqualTo(3), output);
+        Assert.That(output, Does.StartWith("the history of the present timeline is in no repository, and not here: "));
+
+        var own = Directory.CreateDirectory(Path.Combine(_folder, "data/pg_wal")).FullName;
+        File.WriteAllText(Path.Combine(own, "00000002.history"), "1\t0/5800000\tbefore 2026-11-28 00:15:00+00\n");
+        (exit, output) = Run(null, "target", "0/7000028");
+        Assert.That(exit, Is.Zero, output);
     }
 
     [Test]
@@ -193,6 +212,7 @@ internal sealed class ProofProgramTests
                 .Default.ProofProgram(
                     new BackupLocation("patroni", "/etc/patroni/pgbackrest.conf", "pg"),
                     1,
+                    $"{_folder}/data",
                     $"file://{_folder}/members",
                     preferred,
                     archiveTimeout ?? TimeSpan.FromMinutes(1)
