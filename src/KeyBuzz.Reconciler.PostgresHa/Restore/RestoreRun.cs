@@ -17,6 +17,8 @@ namespace KeyBuzz.Reconciler.PostgresHa.Restore;
 /// <param name="say">Told what happens, a sentence each, for the operator.</param>
 public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster, IGroupAccess group, Action<string> say)
 {
+    private static readonly TimeSpan s_look = TimeSpan.FromSeconds(1);
+
     /// <summary>Members of the cluster that are lost: the group is without them.</summary>
     public ImmutableArray<string> Lost { get; init; } = [];
 
@@ -43,6 +45,18 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
     /// <summary>The present primary; null for none.</summary>
     public async Task<string?> LeaderAsync(CancellationToken cancellationToken) =>
         (await cluster.LookAsync(cancellationToken).ConfigureAwait(false)).Leader;
+
+    /// <summary>The present primary, which is waited for; null for none.</summary>
+    /// <param name="patience">For how long.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    public Task<string?> LeaderAsync(TimeSpan patience, CancellationToken cancellationToken) =>
+        Poll.UntilAsync(
+            () => LeaderAsync(cancellationToken),
+            one => one is not null,
+            new PollPace(s_look, patience),
+            group.Time,
+            cancellationToken
+        );
 
     /// <summary>What the repositories hold.</summary>
     public async Task<BackupLook> BackupsAsync(CancellationToken cancellationToken)
@@ -124,11 +138,10 @@ public sealed class RestoreRun(PostgresTopology topology, RunningCluster cluster
                     .ConfigureAwait(false);
             }
 
-            // After a failover since the restore began this one has the newest data.
-            if (await LeaderAsync(cancellationToken).ConfigureAwait(false) is { } leader)
-            {
-                journal = journal with { Former = leader };
-            }
+            // After a failover since the restore began this one has the newest data, and may not be promoted yet.
+            var leader = await LeaderAsync(journal.Former is null ? TimeSpan.Zero : topology.Times.WorstCase, cancellationToken)
+                .ConfigureAwait(false);
+            journal = journal with { Former = leader ?? journal.Former };
         }
 
         journal = await BeginAsync(journal with { Lost = Lost }, RestorePhase.Exchange, cancellationToken).ConfigureAwait(false);

@@ -118,16 +118,18 @@ internal sealed class EntryPointTests : BlueprintFixture
         "haproxy-01 haproxy-02",
         200,
         StatusVerdict.NotOk,
-        "load balancer 10.0.0.10:5432: not measured; load balancer 10.0.0.10:6432: pgbouncer runs on none of 2 proxies that were read",
+        "load balancer 10.0.0.10:5432: not measured; load balancer 10.0.0.10:6432: pgbouncer runs on none of 2 proxies",
         2
     )]
     [TestCase("haproxy-01 haproxy-02", 0, StatusVerdict.Unknown, "no proxy could be asked", 1, Description = "Docker Engine is silent")]
+    [TestCase("haproxy-01 haproxy-02", 200, StatusVerdict.Unknown, "no proxy could be asked", 2, "haproxy-01")]
     public async Task Where_TLS_is_required_a_stopped_PgBouncer_is_wrong_and_not_unknown(
         string down,
         int docker,
         StatusVerdict writes,
         string note,
-        int exitCode
+        int exitCode,
+        string unread = ""
     )
     {
         var cluster = Load(With("tls: required"));
@@ -154,7 +156,7 @@ internal sealed class EntryPointTests : BlueprintFixture
         var status = new StatusJudgement(
             topology,
             reads,
-            topology.Proxies.ToDictionary(host => host.Name, host => ((Snapshot?)Of(host), (string?)null)),
+            topology.Proxies.ToDictionary(host => host.Name, host => (host.Name == unread ? null : Of(host), (string?)null)),
             answers
         ).Judge();
 
@@ -172,7 +174,7 @@ internal sealed class EntryPointTests : BlueprintFixture
 
         bool IsDown(string host) => down.Contains(host, StringComparison.Ordinal);
 
-        Snapshot Of(Host host)
+        Snapshot? Of(Host host)
         {
             const string Nonce = "0123456789abcdef0123456789abcdef";
             var nothing = ReadList.Probe.Parse([.. reads.For(host)], Nonce, Encoding.UTF8.GetBytes($"\n{Nonce} end 0\n"));

@@ -7,6 +7,7 @@ using KeyBuzz.Reconciler.Providers.Backup.Restore;
 using KeyBuzz.Reconciler.Providers.PatroniCluster;
 using KeyBuzz.Reconciler.Resources;
 using KeyBuzz.Reconciler.Ssh;
+using KeyBuzz.Reconciler.Tests.Hosts;
 using KeyBuzz.Reconciler.Tests.Providers;
 using KeyBuzz.Reconciler.Tests.Providers.PatroniCluster;
 
@@ -21,6 +22,14 @@ internal sealed class RestoreRunTests : BlueprintFixture
     private const string Refusing = "default_transaction_read_only = 'on'\n";
 
     private static readonly RestoreJournal s_journal = new("20261128T211000Z", "latest", Master, Master, RestorePhase.Look);
+
+    // After a failover the next primary answers only once it is promoted.
+    [Test]
+    public async Task The_primary_is_waited_for_before_the_former_database_is_chosen()
+    {
+        var group = new Group(Slave) { Unled = 3 };
+        Assert.That((await Run(group).ExchangeAsync(s_journal, default)).Former, Is.EqualTo(Slave));
+    }
 
     // Undo brings back what the last primary had, and no member's older data.
     [TestCase(RestorePhase.Look, Slave, ExpectedResult = Slave)]
@@ -117,7 +126,12 @@ internal sealed class RestoreRunTests : BlueprintFixture
     {
         private readonly Lock _lock = new();
 
-        public TimeProvider Time => TimeProvider.System;
+        private int _looks;
+
+        public TimeProvider Time { get; } = new LeapingTime();
+
+        // So many looks find no primary.
+        public int Unled { get; init; }
 
         public Func<string, string, bool> Fails { get; init; } = (_, _) => false;
 
@@ -133,7 +147,7 @@ internal sealed class RestoreRunTests : BlueprintFixture
         public Task<Snapshot> ReadAsync(string host, IReadOnlyCollection<Read> reads, CancellationToken cancellationToken) =>
             Task.FromResult(
                 PatroniAnswers.Snapshot(
-                    leader is null ? ""
+                    leader is null || Interlocked.Increment(ref _looks) <= 2 * Unled ? ""
                     : host == leader ? PatroniAnswers.Leader(host)
                     : PatroniAnswers.Replica(host)
                 )

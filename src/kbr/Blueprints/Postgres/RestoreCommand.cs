@@ -17,7 +17,6 @@ namespace KeyBuzz.Reconciler.Cli.Blueprints.Postgres;
 internal static class RestoreCommand
 {
     private const string Word = "restore";
-    private static readonly TimeSpan s_look = TimeSpan.FromSeconds(1);
 
     public static Command Create(SessionContext context)
     {
@@ -519,14 +518,7 @@ internal static class RestoreCommand
         }
 
         // The lost one may have led until just now.
-        var leader = await Poll.UntilAsync(
-                () => run.LeaderAsync(stop),
-                one => one is not null,
-                new PollPace(s_look, run.Lost.IsEmpty ? TimeSpan.Zero : topology.Times.WorstCase),
-                session.Time,
-                stop
-            )
-            .ConfigureAwait(false);
+        var leader = await run.LeaderAsync(run.Lost.IsEmpty ? TimeSpan.Zero : topology.Times.WorstCase, stop).ConfigureAwait(false);
         var sizes = await run.SizesAsync(stop).ConfigureAwait(false);
         var holders = sizes.Where(one => one.Value.Used > 0).Select(one => one.Key).ToList();
         var member = asked.Member
