@@ -122,10 +122,10 @@ internal sealed class StoreMove(IDeclared group, IGroupAccess access, IConsensus
     private const int TimelineAt = 48;
     private const int ControlBytes = 52;
 
-    /// <summary>Empties the declared store, stops the members, and takes their containers away. Answers null, or what failed: members that
-    /// still have their container then run again.</summary>
+    /// <summary>Empties the declared store, stops the members, and takes their containers away. Answers null, or what failed: until the
+    /// first container is taken away the members then run again, and from then on they stay stopped for the next apply.</summary>
     /// <param name="members">The members, the primary last.</param>
-    /// <param name="cancellationToken">Aborts it; members that still have their container run again then, too.</param>
+    /// <param name="cancellationToken">Aborts it, which is as a failure.</param>
     public async Task<string?> LeaveAsync(ImmutableArray<string> members, CancellationToken cancellationToken)
     {
         var stop = new Script(RecoveryJournal.Stop(_connection.Container, PatroniGroupSpec.Of(group).Unit)) { Deadline = s_deadline };
@@ -165,8 +165,9 @@ internal sealed class StoreMove(IDeclared group, IGroupAccess access, IConsensus
                 )
             )
         );
-        return await RunAsync(members, gone with { Text = "set -eu\ndocker version >/dev/null\n" + gone.Text }, cancellationToken)
+        trouble = await RunAsync(members, gone with { Text = "set -eu\ndocker version >/dev/null\n" + gone.Text }, cancellationToken)
             .ConfigureAwait(false);
+        return trouble is null ? null : $"{trouble}; every member is stopped until kbr apply, run again, goes on with the move";
     }
 
     private async Task<string?> RunAsync(ImmutableArray<string> members, Script script, CancellationToken cancellationToken)

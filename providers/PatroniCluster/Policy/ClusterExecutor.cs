@@ -29,19 +29,29 @@ internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, ICon
     )
     {
         string? fenced = null;
+        string? left = null;
         RolloutTurn? turn = null;
         try
         {
-            return turn = await DecideAsync(view, intent, readStore, primary => fenced = primary, cancellationToken).ConfigureAwait(false);
+            turn = await DecideAsync(view, intent, readStore, primary => fenced = primary, cancellationToken).ConfigureAwait(false);
         }
         finally
         {
             // The members are not stopped after all.
             if (fenced is not null && turn is not RolloutTurn.Go)
             {
-                await CommitFence.LowerAsync(_connection, fenced, access).ConfigureAwait(false);
+                left = await CommitFence.LowerAsync(_connection, fenced, access).ConfigureAwait(false);
             }
         }
+
+        return left is null
+            ? turn
+            : turn switch
+            {
+                RolloutTurn.Wait wait => wait with { Reason = $"{wait.Reason}; {left}" },
+                RolloutTurn.Stop stop => stop with { Reason = $"{stop.Reason}; {left}" },
+                _ => turn,
+            };
     }
 
     private async Task<RolloutTurn> DecideAsync(

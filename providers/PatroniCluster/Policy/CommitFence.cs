@@ -17,21 +17,23 @@ internal static class CommitFence
     private static readonly SqlStatement s_reset = SqlStatement.Run("ALTER SYSTEM RESET synchronous_standby_names");
     private static readonly SqlStatement s_reload = SqlStatement.Run("SELECT pg_catalog.pg_reload_conf()");
 
-    /// <summary>Lowers it in a server that runs on. Best effort: does not throw where the server cannot be reached.</summary>
+    /// <summary>Lowers it in a server that runs on. Answers null, or a sentence where that is not known to have happened.</summary>
     /// <param name="connection">How the members are reached.</param>
     /// <param name="leader">The primary.</param>
     /// <param name="access">The members.</param>
-    public static async Task LowerAsync(ClusterConnection connection, string leader, IGroupAccess access)
+    public static async Task<string?> LowerAsync(ClusterConnection connection, string leader, IGroupAccess access)
     {
         try
         {
             await new LeaderSession(access, connection)
                 .RunOnAsync(leader, [s_reset, s_reload], CancellationToken.None)
                 .ConfigureAwait(false);
+            return null;
         }
         catch (Exception exception) when (exception is TransientFailureException or HostException or ChangeFailedException)
         {
-            // A server that does not answer is stopped, or stops serving: a start forgets the fence.
+            // A start forgets the fence, so it is only left in a server that runs on without an answer.
+            return $"commits on {leader} may wait for every replica, until SELECT pg_reload_conf() is run there: {exception.Message}";
         }
     }
 
@@ -83,13 +85,13 @@ internal static class CommitFence
             when (exception is TransientFailureException or HostException or ChangeFailedException or OperationCanceledException)
         {
             // Where the same is in the way, this is tried again from the beginning.
-            await LowerAsync(connection, leader, access).ConfigureAwait(false);
+            var left = await LowerAsync(connection, leader, access).ConfigureAwait(false);
             if (exception is not TransientFailureException)
             {
                 throw;
             }
 
-            return new RolloutTurn.Wait(exception.Message);
+            return new RolloutTurn.Wait(left is null ? exception.Message : $"{exception.Message}; {left}");
         }
 
         // Waits until all replicas are waited for and have flushed that much; answers what the primary has by then, or null.

@@ -75,12 +75,28 @@ internal sealed class StoreMoveTests
     )
     {
         var access = new Access(Answers()) { Fails = $"{host} {fails}" };
-        Assert.That(await NextAsync(access), Does.StartWith($"stop {host}: it is broken"));
+        var said = await NextAsync(access);
+        Assert.That(said, Does.StartWith($"stop {host}: it is broken"));
+        Assert.That(
+            said.Contains("every member is stopped until kbr apply, run again, goes on", StringComparison.Ordinal),
+            Is.EqualTo(fails == "remove"),
+            said
+        );
         Assert.That(
             access.Done.Where(done => done.Split(' ')[1] is not ("sql" or "clear")),
             Is.EqualTo(expected.Split('|', StringSplitOptions.RemoveEmptyEntries))
         );
         Assert.That(access.Lowered, Is.EqualTo(new[] { "db-1" }), "commits do not wait for every replica any more");
+    }
+
+    [Test]
+    public async Task A_fence_that_could_not_be_lowered_is_named()
+    {
+        var access = new Access(Answers()) { Fails = "db-2 stop", KeepsFence = true };
+        Assert.That(
+            await NextAsync(access),
+            Does.StartWith("stop db-2: it is broken").And.Contain("; commits on db-1 may wait for every replica, until SELECT pg_reload_conf()")
+        );
     }
 
     [Test]
@@ -299,6 +315,8 @@ internal sealed class StoreMoveTests
 
         public string Fails { get; init; } = "";
 
+        public bool KeepsFence { get; init; }
+
         public StepLog Report { get; } = new();
 
         IStepReport IGroupAccess.Report => Report;
@@ -368,7 +386,11 @@ internal sealed class StoreMoveTests
 
             cancellationToken.ThrowIfCancellationRequested();
 
-            return Task.FromResult(what == Fails ? new ScriptResult(1, "", "it is broken\n") : new ScriptResult(0, "", ""));
+            var isKept =
+                KeepsFence
+                && script.Text.Contains("RESET synchronous_standby_names", StringComparison.Ordinal)
+                && script.Text.Contains("pg_reload_conf", StringComparison.Ordinal);
+            return Task.FromResult(what == Fails || isKept ? new ScriptResult(1, "", "it is broken\n") : new ScriptResult(0, "", ""));
         }
 
         public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) =>
