@@ -145,6 +145,9 @@ internal sealed class ClusterPolicyTests
             forecast.Steps.Select(one => $"{one.Kind} {string.Join(' ', one.Hosts)}"),
             Is.EqualTo(new[] { "Remove db-3", "Start db-4", "Restart db-2" })
         );
+        var during = forecast.WhatIf[0].Failures.Where(failure => failure.Kind == FailureKind.Member).ToList();
+        Assert.That(during.Select(failure => failure.Host), Is.EqualTo(new[] { "db-1", "db-2", "db-3" }), "and does not fail yet");
+        Assert.That(during.Select(failure => failure.Counted), Is.All.EqualTo(3), "nor count");
         Assert.That(
             ClusterPolicy.Next(view with { Joining = [] }, intent),
             Is.Not.InstanceOf<ClusterStep.Disrupt>(),
