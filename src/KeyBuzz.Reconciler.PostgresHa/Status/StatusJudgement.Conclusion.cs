@@ -43,7 +43,8 @@ internal sealed partial class StatusJudgement
         var shut = ways.Where(way => !way.Any(IsWritable)).ToList();
         // HAProxy sends pooled sessions to any PgBouncer: also to that of a proxy that could not be read.
         var read = _topology.Proxies.Select(Of).OfType<Snapshot>().ToList();
-        var withoutPool = read.Count > 0 && read.Count == _topology.Proxies.Length && read.TrueForAll(proxy => IsDown(proxy, StatusReads.PgBouncer));
+        var withoutPool =
+            read.Count > 0 && read.Count == _topology.Proxies.Length && read.TrueForAll(proxy => IsDown(proxy, StatusReads.PgBouncer));
         var pooled = SqlEndpointProbe.PooledEntry(_topology);
         return shut.Count == 0 && ways.Count > 0 ? (StatusVerdict.Ok, "")
             : shut.TrueForAll(way => !way.Any(endpoint => endpoint.Measured) && !IsWithoutPool(way.Key))
@@ -62,8 +63,7 @@ internal sealed partial class StatusJudgement
 
         bool IsWithoutPool(string? way) => withoutPool && way == pooled;
 
-        string Unmeasured(string? way) =>
-            IsWithoutPool(way) ? $"pgbouncer runs on none of {read.Count} proxies" : "not measured";
+        string Unmeasured(string? way) => IsWithoutPool(way) ? $"pgbouncer runs on none of {read.Count} proxies" : "not measured";
     }
 
     private static bool IsWritable(EndpointAnswer endpoint) => endpoint.Answer is { InRecovery: false, IsReadOnly: false };

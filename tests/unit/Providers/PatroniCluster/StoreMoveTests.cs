@@ -95,7 +95,8 @@ internal sealed class StoreMoveTests
         var access = new Access(Answers()) { Fails = "db-2 stop", KeepsFence = true };
         Assert.That(
             await NextAsync(access),
-            Does.StartWith("stop db-2: it is broken").And.Contain("; commits on db-1 may wait for every replica, until SELECT pg_reload_conf()")
+            Does.StartWith("stop db-2: it is broken")
+                .And.Contain("; commits on db-1 may wait for every replica, until SELECT pg_reload_conf()")
         );
     }
 
