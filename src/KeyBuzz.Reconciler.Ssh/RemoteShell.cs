@@ -29,6 +29,7 @@ internal sealed class RemoteShell : IAsyncDisposable
     private readonly Stream _input;
     private readonly Channel<byte[]> _output;
     private readonly Channel<byte[]> _error;
+    private bool _hasAnswered;
     private long _unread;
     private volatile bool _flooded;
 
@@ -174,7 +175,8 @@ internal sealed class RemoteShell : IAsyncDisposable
     )
     {
         cancellationToken.ThrowIfCancellationRequested();
-        if (Broken || Ended)
+        // One that ended before its first answer, as by a refusal of sudo, has said why.
+        if (Broken || (Ended && (_hasAnswered || !_ended.IsCompletedSuccessfully)))
         {
             throw _connection.Broken(_ended.Exception?.InnerException);
         }
@@ -216,6 +218,7 @@ internal sealed class RemoteShell : IAsyncDisposable
             throw await ExplainEndAsync(output, error).ConfigureAwait(false);
         }
 
+        _hasAnswered = true;
         return new ShellAnswer(output.Exit, output.Payload, error.Payload);
     }
 

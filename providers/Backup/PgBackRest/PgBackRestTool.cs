@@ -31,8 +31,6 @@ internal sealed class PgBackRestTool : IBackupTool
     private const long NoBackups = 2;
     private const long NoStanzaData = 3;
 
-    private static readonly string[] s_noise = ["key/value found outside of section", "cipher header invalid"];
-
     private static readonly ImmutableSortedDictionary<long, RepositoryReport> s_none = ImmutableSortedDictionary<
         long,
         RepositoryReport
@@ -319,18 +317,17 @@ internal sealed class PgBackRestTool : IBackupTool
             NoStanzaPath or NoStanzaData => RepositoryState.Missing,
             _ => RepositoryState.Unreadable,
         };
-        // The lines after the first are about its retries. Decrypted with another key, its files are noise.
+        // The lines after the first are about its retries; of noise, after decryption with another key, they repeat it.
         var message = status?.Text("message") ?? "no status";
         var first = message.Split('\n')[0].Trim();
+        var fault = PgBackRestFaults.Of(message);
         return new RepositoryReport(
             state,
-            s_noise.Any(words => message.Contains(words, StringComparison.Ordinal))
-                ? $"{first} it was made with another cipher key"
-                : first,
+            fault == RepositoryFault.OtherCipher ? $"{first} it was made with another cipher key" : first,
             systemIdentifier
         )
         {
-            Fault = PgBackRestFaults.Of(message),
+            Fault = fault,
         };
     }
 

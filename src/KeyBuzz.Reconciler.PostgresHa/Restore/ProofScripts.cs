@@ -52,8 +52,8 @@ internal sealed class ProofScripts(PostgresTopology topology, string id, string 
                 + $"{Script.Quote(BackupSection.Tool.Segments(Server.Location, repository, report))} </dev/null\n"
         );
 
-    /// <summary>Prints the history of a timeline: of the first repository that has it, or of the member, to which replication has brought it.
-    /// A repository that was added since the timeline began does not have it.</summary>
+    /// <summary>Prints the history of a timeline: of the first repository that has it, or of the member, to which replication has brought
+    /// it. A repository that was added since the timeline began does not have it.</summary>
     public Script History(IEnumerable<KeyValuePair<long, RepositoryReport>> repositories, long timeline)
     {
         string[] places =

@@ -43,14 +43,15 @@ public sealed record HistoryFound(ImmutableArray<KnownApply> Applies, ImmutableA
         }
 
         var known = chains
-            .SelectMany(pair => pair.Value.Entries.Select(entry => (Host: pair.Key, Entry: entry)))
+            .SelectMany(pair => pair.Value.Entries.Select((entry, at) => (Host: pair.Key, Entry: entry, At: at)))
+            // Two of the same second are in the order of their chain.
+            .OrderByDescending(one => one.At)
             .GroupBy(one => one.Entry.Id, StringComparer.Ordinal)
             .Select(group => new KnownApply(
                 group.First().Entry,
                 [.. group.Select(one => one.Host).Distinct().Order(StringComparer.Ordinal)]
             ))
             .OrderByDescending(one => one.Entry.Ended)
-            .ThenBy(one => one.Entry.Id, StringComparer.Ordinal)
             .ToImmutableArray();
         diagnostics.AddRange(Differing(chains));
         diagnostics.AddRange(Missing(chains, known));

@@ -59,6 +59,22 @@ public sealed class HistoryTests : LocalCluster
         Assert.That(document.GetProperty("applies")[1].GetProperty("result").GetString(), Is.EqualTo("partly"));
     }
 
+    // Times have whole seconds.
+    [TestCase("0123456789abcdef0123456789abcdef", "1123456789abcdef0123456789abcdef")]
+    [TestCase("1123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef")]
+    public void Of_two_runs_of_the_same_second_the_later_one_comes_first(string earlier, string later)
+    {
+        var at = TimeProvider.System.GetUtcNow();
+        var first = HistoryChain.Line(Entry(earlier), HistoryChain.Beginning);
+        var text = first + "\n" + HistoryChain.Line(Entry(later), HistoryChain.HashOf(first)) + "\n";
+
+        var found = HistoryFound.Of(Path, [("db-1", new HistoryFile([], text), null)]);
+
+        Assert.That(found.Applies.Select(one => one.Entry.Id), Is.EqualTo(new[] { later, earlier }));
+
+        HistoryEntry Entry(string id) => new(id, at, at, "apply", "root", "vm", "0.1.0", HistoryResult.Done) { Hosts = ["db-1"] };
+    }
+
     [Test]
     public void An_import_is_in_the_history_too()
     {

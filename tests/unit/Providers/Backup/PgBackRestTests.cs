@@ -125,22 +125,24 @@ internal sealed class PgBackRestTests
     [Test]
     public void None_runs_otherwise() => Assert.That(s_tool.Judge(new ToolAnswer(0, Info)).Running, Is.Null);
 
-    // Decrypted with a wrong key the file is noise, which pgBackRest repeats at length.
-    [Test]
-    public void Another_cipher_key_is_named_without_the_noise() =>
+    // Decrypted with a wrong key the file is noise, which pgBackRest repeats at length, or cannot be decrypted to its end.
+    [TestCase("FormatError", "key/value found outside of section at line 1: \u0004x")]
+    [TestCase("CryptoError", "unable to flush: error:1C800064:Provider routines::bad decrypt")]
+    public void Another_cipher_key_is_named_without_the_noise(string error, string reason) =>
         Assert.That(
             s_tool
                 .Judge(
                     new ToolAnswer(
                         0,
+                        $$"""
+                        [{"repo":[{"key":1,"status":{"code":99,
+                            "message":"[{{error}}] unable to load info file '/a' or '/b':\n{{error}}: {{reason}}"} }]}]
                         """
-                        [{"repo":[{"key":1,"status":{"code":99,"message":"[FormatError] unable to load info file '/a' or '/b':\nFormatError: key/value found outside of section at line 1: \u0001x"}}]}]
-                        """.Replace("\\u0001x", "\u0004x", StringComparison.Ordinal)
                     )
                 )
                 .Repositories[1]
                 .Message,
-            Is.EqualTo("[FormatError] unable to load info file '/a' or '/b': it was made with another cipher key")
+            Is.EqualTo($"[{error}] unable to load info file '/a' or '/b': it was made with another cipher key")
         );
 
     [Test]
