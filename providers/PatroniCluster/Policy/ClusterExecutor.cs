@@ -73,7 +73,7 @@ internal sealed class ClusterExecutor(IDeclared group, IGroupAccess access, ICon
                     view = view with
                     {
                         LostForGood = await PatroniGroup
-                            .LostAsync(group, view.Health, access, intent.Pending, cancellationToken)
+                            .LostAsync(group, view.Health, access, intent.All, cancellationToken)
                             .ConfigureAwait(false)
                             ?? "",
                     };

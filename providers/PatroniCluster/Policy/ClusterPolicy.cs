@@ -92,6 +92,7 @@ public static class ClusterPolicy
         : WithoutAll(view, intent) is { } others
             ? new ClusterStep.Refuse(view.Moving.IsEmpty ? ClusterCause.StorePassword : ClusterCause.StoreMove, others)
         : view.Health.SeveralPrimaries is { } several ? new ClusterStep.Wait(ClusterCause.SeveralPrimaries, several)
+        : BeforeStopped(view, intent) is { } stopped ? new ClusterStep.Refuse(ClusterCause.Lost, stopped)
         : WithFormerData(view, intent);
 
     // Members that have left still count for the majority.
@@ -115,6 +116,18 @@ public static class ClusterPolicy
             : $"{string.Join(" and ", view.Fenced)} {(view.Fenced.Count == 1 ? "is" : "are")} fenced: with one more member down, "
                 + $"{staying} of {view.Names.Length} would stay, and {majority} are needed to elect a primary; "
                 + $"run kbr unfence {view.Fenced[0]} first";
+    }
+
+    // A serving member leaves only a healthy cluster, and what comes later makes it healthy only then. One that the plan could not read is
+    // still to be made.
+    private static string? BeforeStopped(ClusterView view, ClusterIntent intent)
+    {
+        ImmutableSortedSet<string> stopped = [.. intent.Later.Where(name => view.Stopped.Contains(name) && view.Member(name) is not null)];
+        return stopped.IsEmpty || intent.Pending.All(view.Stopped.Contains) || view.Waited < view.Silence
+            ? null
+            : $"{Names(stopped)} {(stopped.Count == 1 ? "does not run, and starts" : "do not run, and start")} only after "
+                + $"{Names(intent.Pending)} {(intent.Pending.Count == 1 ? "has" : "have")} left, which needs a healthy cluster; "
+                + "apply first without the removal";
     }
 
     /// <summary>Why a new consensus store, or a new password of it, cannot come to these members alone; null where that is not the

@@ -166,6 +166,50 @@ internal sealed class ClusterPolicyTests
         );
     }
 
+    // What leaves may be stopped itself, and a container may be on its way up again.
+    [TestCase("db-2", "db-4", 15, true)]
+    [TestCase("db-2", "db-4", 14, false)]
+    [TestCase("db-2 db-4", "db-4", 15, false)]
+    [TestCase("db-2 db-4", "db-4 db-5", 15, true)]
+    [TestCase("db-3", "db-4", 15, false)]
+    public void A_removal_is_refused_that_a_stopped_member_would_come_after(string stopped, string leaving, int waited, bool isRefused)
+    {
+        var down = Names(stopped.Split(' '));
+        string[] names = ["db-1", "db-2", "db-3", "db-4", "db-5"];
+        var members = names.Select(name => down.Contains(name) ? new PatroniMember(name) : Member(name, leads: name == "db-1"));
+        var view = new ClusterView([.. names], Health(members))
+        {
+            Stopped = down,
+            Silence = TimeSpan.FromSeconds(15),
+            Waited = TimeSpan.FromSeconds(waited),
+        };
+        var intent = new ClusterIntent(Names(leaving.Split(' ')), Names(leaving.Split(' '))) { Later = Names("db-2") };
+
+        var step = ClusterPolicy.Next(view, intent);
+
+        Assert.That(step is ClusterStep.Refuse, Is.EqualTo(isRefused), step.ToString());
+        if (step is ClusterStep.Refuse { Text: var text })
+        {
+            var gone = leaving.Replace(" ", " and ", StringComparison.Ordinal);
+            Assert.That(text, Does.StartWith($"db-2 does not run, and starts only after {gone} ha"));
+            var state = new RolloutState(intent.Pending, intent.Leaving) { Later = intent.Later };
+            var now = new ClusterOutlook(view with { Silence = TimeSpan.Zero, Waited = TimeSpan.Zero });
+            var forecast = now.Forecast(s_cluster, state)!;
+            Assert.That((forecast.Cost, forecast.Steps), Is.EqualTo(($"refused: {text}", Array.Empty<RolloutStep>())), "the plan says it");
+        }
+    }
+
+    [Test]
+    public void A_removal_is_not_refused_for_a_member_that_the_plan_could_not_read_yet()
+    {
+        var view = new ClusterView(["db-1", "db-2", "db-3"], Health([Member("db-1", leads: true), Member("db-2"), Member("db-3")]));
+        var state = new RolloutState(Names("db-3"), Names("db-3")) { Later = Names("db-4") };
+        Assert.That(
+            new ClusterOutlook(view).Forecast(s_cluster, state)!.Steps.Select(one => $"{one.Kind} {string.Join(' ', one.Hosts)}"),
+            Is.EqualTo(new[] { "Remove db-3", "Start db-4" })
+        );
+    }
+
     [Test]
     public void A_new_password_of_the_store_is_refused_while_a_member_leaves()
     {

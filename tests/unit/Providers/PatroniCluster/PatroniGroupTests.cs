@@ -500,6 +500,17 @@ internal sealed class PatroniGroupTests
             new(0, Raft(name).Output.Replace($", \"partner_node_status_server_{Address("db-3")}\": 2", "", StringComparison.Ordinal));
     }
 
+    [TestCase(1, "wait db-3: Patroni does not answer on port 8008")]
+    [TestCase(60, "stop db-3 does not run, and starts only after db-2 has left")]
+    public async Task A_stopped_member_that_starts_after_a_removal_is_not_said_to_be_left_out(int waited, string turn)
+    {
+        var cluster = MembersOf("db-1", "db-3");
+        cluster = cluster with { Spec = cluster.Spec.With("unit", "patroni.service") };
+        var state = new RolloutState(["db-2"], ["db-2"]) { Later = ["db-3"], Waited = TimeSpan.FromSeconds(waited) };
+        var group = Group(Healthy(), stopped: ["db-3"], unit: ("db-3", "inactive"));
+        Assert.That(Shown(await _provider.NextAsync(cluster, state, group, CancellationToken.None)), Does.StartWith(turn));
+    }
+
     [Test]
     public void Addresses_that_RAFT_counts_besides_the_members_are_a_difference_and_active_ones_outsiders()
     {
