@@ -33,8 +33,8 @@ public static class ClusterFailures
         ArgumentNullException.ThrowIfNull(intent);
         ArgumentNullException.ThrowIfNull(proxies);
         var found = ImmutableArray.CreateBuilder<FailureOutlook>();
-        // Those that come later are no members yet, as for the policy.
-        before = before.Without(before.Joining.Intersect(intent.Later));
+        // Those that come later are no members yet, as for the policy; at rest nobody joins.
+        before = before.Without(step is null ? before.Joining : before.Joining.Intersect(intent.Later));
         foreach (var member in before.Names)
         {
             if (intent.Left.Contains(member))

@@ -148,6 +148,11 @@ internal sealed class ClusterPolicyTests
         var during = forecast.WhatIf[0].Failures.Where(failure => failure.Kind == FailureKind.Member).ToList();
         Assert.That(during.Select(failure => failure.Host), Is.EqualTo(new[] { "db-1", "db-2", "db-3" }), "and does not fail yet");
         Assert.That(during.Select(failure => failure.Counted), Is.All.EqualTo(3), "nor count");
+        var atRest = forecast.AtRest!.Failures.Where(failure => failure.Kind == FailureKind.Member).ToList();
+        Assert.That(
+            atRest.Select(failure => $"{failure.Host} of {failure.Counted}"),
+            Is.EqualTo(new[] { "db-1 of 3", "db-2 of 3", "db-3 of 3" })
+        );
         Assert.That(
             ClusterPolicy.Next(view with { Joining = [] }, intent),
             Is.Not.InstanceOf<ClusterStep.Disrupt>(),
