@@ -106,7 +106,8 @@ public interface IBackupTool
     /// the others wait for it, and take it where they become the primary meanwhile. Its last line is what came of it.</summary>
     /// <param name="location">The cluster.</param>
     /// <param name="repositories">How many repositories there are.</param>
-    /// <param name="primaryCheck">A URL that answers with status 200 on the primary alone.</param>
+    /// <param name="primaryCheck">A URL that answers with status 200 on the primary alone, and elsewhere with the
+    /// <c>replication_state</c>.</param>
     /// <param name="patience">For how long it tries and waits.</param>
     /// <param name="isIdle">Whether it takes only the time of processors and disks that nothing else wants.</param>
     string Program(BackupLocation location, int repositories, string primaryCheck, TimeSpan patience, bool isIdle);

@@ -14,8 +14,8 @@ internal static class PgBackRestProgram
             # Written by kbr; a change by hand is drift.
             """Takes a scheduled backup where this member is the primary. On the others it waits until the primary has taken it, and takes it
             where they become the primary meanwhile. A number after the kind is the second, since 1970, in which the last such run ended
-            here: just after a boot, the backup since then is the one that this run makes up for. Exit status 3: there is none, and it is
-            not tried any longer."""
+            here: just after a boot of a replica, the backup since then is the one that this run makes up for. Exit status 3: there is none,
+            and it is not tried any longer."""
             import json
             import os
             import signal
@@ -71,6 +71,17 @@ internal static class PgBackRestProgram
                     return False
 
 
+            def streams():
+                """Whether this member follows a primary, which takes its own backup where it has missed one."""
+                try:
+                    urllib.request.urlopen(PRIMARY, timeout=5).close()
+                except urllib.error.HTTPError as error:
+                    return b'"replication_state": "streaming"' in error.read()
+                except OSError:
+                    pass
+                return False
+
+
             def run(*arguments):
                 global child
                 child = subprocess.Popen([*TOOL, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -114,8 +125,10 @@ internal static class PgBackRestProgram
 
             def main():
                 give_way()
-                begun = int(time.time())
-                since = begun if is_primary() else before() or begun - SKEW
+                since = missed = begun = int(time.time())
+                if not is_primary():
+                    since = begun - SKEW
+                    missed = before() or since
                 trouble = "no member took it"
                 while True:
                     pause = PAUSE
@@ -132,7 +145,7 @@ internal static class PgBackRestProgram
                         if not failed:
                             say("taken on this member" if wanted or wanted is None else "it is there already")
                             return 0
-                    elif missing(since) == []:
+                    elif missing(missed if streams() else since) == []:
                         say("taken on another member")
                         return 0
                     if time.time() - begun + pause > PATIENCE:

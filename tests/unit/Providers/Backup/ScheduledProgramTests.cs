@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net;
+using System.Text;
 using KeyBuzz.Reconciler.Providers.Backup;
 
 namespace KeyBuzz.Reconciler.Tests.Providers.Backup;
@@ -14,6 +15,7 @@ internal sealed class ScheduledProgramTests
     private HttpListener _patroni = new();
     private int _port;
     private volatile int _role = 503;
+    private volatile string _state = "streaming";
     private bool _isIdle = true;
 
     [SetUp]
@@ -21,7 +23,7 @@ internal sealed class ScheduledProgramTests
     {
         ProviderBench.OnlyAsRootWith("python3");
         _folder = Directory.CreateTempSubdirectory("kbr-program-").FullName;
-        (_role, _isIdle) = (503, true);
+        (_role, _state, _isIdle) = (503, "streaming", true);
         _port = Ssh.SshServer.FreePort();
         _patroni = new HttpListener();
         _patroni.Prefixes.Add($"http://127.0.0.1:{_port}/");
@@ -114,6 +116,30 @@ internal sealed class ScheduledProgramTests
         Assert.That(Backups(), Is.Empty);
     }
 
+    // All members were down, and the backup was taken by hand before.
+    [Test]
+    public void Just_after_a_boot_without_a_primary_no_older_backup_counts()
+    {
+        (_state, _isIdle) = ("in archive recovery", false);
+        Info([(1, "full", -3600), (2, "full", -3600)]);
+        Assert.That(Run("full", 1, 120, -7200), Is.EqualTo((3, "given up: no member took it\n")));
+    }
+
+    [Test]
+    public void A_member_that_becomes_the_primary_after_a_boot_takes_one_whatever_was_taken_before()
+    {
+        (_state, _isIdle) = ("in archive recovery", false);
+        Info([(1, "full", -3600), (2, "full", -3600)]);
+        File.WriteAllText(Path.Combine(_folder, "uptime"), "120.25 1.00\n");
+        using var run = Start("full", 600, $"{DateTimeOffset.UtcNow.AddSeconds(-7200).ToUnixTimeSeconds()}");
+        while (Backups("info").Count == 0 && !run.WaitForExit(50)) { }
+
+        _role = 200;
+        Assert.That(run.WaitForExit(30000), Is.True);
+        Assert.That((run.ExitCode, run.StandardOutput.ReadToEnd()), Is.EqualTo((0, "taken on this member\n")));
+        Assert.That(Backups(), Has.Count.EqualTo(2));
+    }
+
     [Test]
     public void The_primary_takes_its_own_also_just_after_a_boot()
     {
@@ -176,6 +202,7 @@ internal sealed class ScheduledProgramTests
                 )
                 .Replace("/tmp/", _folder + "/", StringComparison.Ordinal)
                 .Replace("/proc/uptime", _folder + "/uptime", StringComparison.Ordinal)
+                .Replace("PAUSE = 15", "PAUSE = 2", StringComparison.Ordinal)
         );
         var start = new ProcessStartInfo("python3", [program, kind, .. more]) { RedirectStandardOutput = true };
         start.Environment["PATH"] = _folder + ":" + Environment.GetEnvironmentVariable("PATH");
@@ -220,7 +247,7 @@ internal sealed class ScheduledProgramTests
             {
                 var context = await listener.GetContextAsync();
                 context.Response.StatusCode = _role;
-                context.Response.Close();
+                context.Response.Close(Encoding.UTF8.GetBytes($$"""{"replication_state": "{{_state}}"}"""), willBlock: false);
             }
         }
         catch (Exception exception) when (exception is HttpListenerException or ObjectDisposedException)
