@@ -116,9 +116,9 @@ public interface IBackupTool
     string ProofProgramName { get; }
 
     /// <summary>The program for scheduled proofs, which runs in a member's container. Called with <c>member</c> it prints the replica
-    /// whose turn it is; with <c>target LSN</c> the second to restore to, since 1970, and the bytes of the largest database of a backup,
-    /// once all WAL up to there is archived. It ends with status 2 and the reason where nothing can be restored, and with 3 where it is
-    /// too early.</summary>
+    /// whose turn it is; with <c>target LSN</c> the second to restore to, since 1970, and the bytes of the largest database of the backups
+    /// before and after it, once all WAL up to there is archived. It ends with status 2 and the reason where nothing can be restored, and
+    /// with 3 where it is too early.</summary>
     /// <param name="location">The cluster.</param>
     /// <param name="repositories">How many repositories there are.</param>
     /// <param name="dataDirectory">The member's data directory.</param>

@@ -52,7 +52,8 @@ public sealed record TimelineHistory(long Timeline, ImmutableArray<TimelineEnd> 
             || (Ends.LastOrDefault(end => end.Timeline == timeline) is { Position: var end } && stop <= end);
     }
 
-    private static ulong? Position(string? lsn) =>
+    /// <summary>A position in the WAL; null where it is none.</summary>
+    public static ulong? Position(string? lsn) =>
         lsn?.Split('/') is [var high, var low]
         && uint.TryParse(high, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var log)
         && uint.TryParse(low, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var offset)

@@ -22,8 +22,8 @@ internal static class PgBackRestProof
             #!/usr/bin/env python3
             # Written by kbr; a change by hand is drift.
             """member: prints the replica whose turn it is. target LSN: prints the second to restore to, random in the window, as seconds
-            since 1970, and the bytes of the largest database of a backup, where every repository has all WAL from then up to the segment
-            of that LSN. Exit status 2: nothing can be restored, 3: it is too early; the output is the reason."""
+            since 1970, and the bytes of the largest database of a backup beside it, where every repository has all WAL from then up to the
+            segment of that LSN. Exit status 2: nothing can be restored, 3: it is too early; the output is the reason."""
             import json
             import random
             import subprocess
@@ -145,10 +145,14 @@ internal static class PgBackRestProof
                         break
                     at -= after - first + 1
                 second = first + at
+                size = 0
                 for key, (good, archive) in found.items():
                     base = max((one for one in good if one["timestamp"]["stop"] < second), key=lambda one: one["timestamp"]["stop"], default=None)
                     if base is None:
                         continue
+                    # By then it may have grown to what the next one has.
+                    after = min((one for one in good if one["timestamp"]["stop"] >= second), key=lambda one: one["timestamp"]["stop"], default=base)
+                    size = max(size, base["info"]["size"], after["info"]["size"])
                     names = run("--repo=" + str(key), "repo-ls", "--recurse", "archive/{{location.Cluster}}/" + archive[0]["id"]).split()
                     there = {name.split("/")[-1][:24] for name in names if name.split("/")[-1][24:25] == "-"}
                     needed = range(number(base["archive"]["start"]), number(archive[0]["max"]) + 1)
@@ -156,7 +160,7 @@ internal static class PgBackRestProof
                     missing = [file for file in files if file not in there]
                     if missing:
                         end(2, "repository %d lacks WAL that a restore needs: %d segments from %s" % (key, len(missing), missing[0]))
-                end(0, str(second) + " " + str(max(one["info"]["size"] for one in backups)))
+                end(0, str(second) + " " + str(size))
 
 
             member() if sys.argv[1] == "member" else target(sys.argv[2])

@@ -54,7 +54,7 @@ internal static class ProveCommand
                     );
                 }
 
-                var member = await MemberAsync(session, topology, look, place, stop).ConfigureAwait(false);
+                var member = await MemberAsync(session, topology, look, named, place, stop).ConfigureAwait(false);
                 Host[] locked = [.. topology.Members.Where(one => one.Name == member || one.Name == look.Leader)];
                 await using var group = await LockedGroup
                     .TakeAsync(session.Fleet, [.. locked], [], [], session.Holder(Word), session.Time, stop)
@@ -105,6 +105,7 @@ internal static class ProveCommand
         Session session,
         PostgresTopology topology,
         BackupLook look,
+        DateTimeOffset? at,
         string? named,
         CancellationToken stop
     )
@@ -128,7 +129,7 @@ internal static class ProveCommand
             );
         }
 
-        var needed = RestoreRoom.Spare + RestoreRoom.LargestBackup(look.Report);
+        var needed = RestoreRoom.Spare + RestoreRoom.LargestBackup(look.Report, at is { } time ? RestoreTarget.At(time) : null);
         var member = named
             ?? free.Where(pair => pair.Key != look.Leader).OrderByDescending(pair => pair.Value).Select(pair => pair.Key).FirstOrDefault();
         return member is not null && free[member] >= needed

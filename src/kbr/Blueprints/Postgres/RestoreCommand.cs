@@ -579,7 +579,7 @@ internal static class RestoreCommand
         BackupLook look
     )
     {
-        var needed = RestoreRoom.Needed(sizes, look.Report);
+        var needed = RestoreRoom.Needed(sizes, look.Report, RestoreTarget.Parse(journal.Target)!);
         var full = RestoreRoom.MembersWithout(journal, sizes, needed);
         if (!full.IsEmpty)
         {

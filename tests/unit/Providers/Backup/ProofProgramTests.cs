@@ -82,6 +82,31 @@ internal sealed class ProofProgramTests
         }
     }
 
+    // No second is between the two.
+    [Test]
+    public void A_backup_that_the_second_is_not_restored_from_needs_no_room()
+    {
+        var info = Path.Combine(_folder, "info");
+        const string first = "\"backup\": [";
+        var larger = Backup(_ended - 1).Replace("31272092", "91272092", StringComparison.Ordinal);
+        File.WriteAllText(info, File.ReadAllText(info).Replace(first, first + larger + ", ", StringComparison.Ordinal));
+        var (exit, output) = Run(null, "target", "0/7000028");
+        Assert.That(exit, Is.Zero, output);
+        Assert.That(output, Does.EndWith(" 31272092\n"));
+    }
+
+    // The next backup has more, and the database may have grown before the second.
+    [Test]
+    public void The_room_is_that_of_the_next_backup_where_it_is_larger()
+    {
+        var info = Path.Combine(_folder, "info");
+        var last = Backup(_ended + 3600).Replace("31272092", "91272092", StringComparison.Ordinal);
+        File.WriteAllText(info, File.ReadAllText(info).Replace("],\n  \"db\"", $", {last}],\n  \"db\"", StringComparison.Ordinal));
+        var (exit, output) = Run(null, "target", "0/7000028");
+        Assert.That(exit, Is.Zero, output);
+        Assert.That(output, Does.EndWith(" 91272092\n"));
+    }
+
     // The second backup is of the database that a restore to a point before it has replaced.
     [Test]
     public void A_second_whose_backup_is_of_a_replaced_database_is_not_chosen()
@@ -178,6 +203,13 @@ internal sealed class ProofProgramTests
     private static string Stored(int timeline, int segment) =>
         $"0000000{timeline}00000000/0000000{timeline}000000000000000{segment}-{new string('a', 40)}.zst";
 
+    private static string Backup(long ended) =>
+        $$"""
+            {"archive": {"start": "{{Segment}}5", "stop": "{{Segment}}5"}, "database": {"id": 1, "repo-key": 1}, "error": false,
+             "info": {"size": 31272092}, "label": "x", "lsn": {"start": "0/5000028", "stop": "0/5000100"},
+             "timestamp": {"start": {{ended - 5}}, "stop": {{ended}} } }
+            """;
+
     // With a backup of a replaced database the present one is on timeline 2.
     private void Info(long ended, long? replaced = null)
     {
@@ -193,9 +225,7 @@ internal sealed class ProofProgramTests
             Path.Combine(_folder, "info"),
             $$"""
             [{"archive": [{"database": {"id": 1, "repo-key": 1}, "id": "17-1", "max": "{{max}}7", "min": "{{Segment}}1"}],
-              "backup": [{"archive": {"start": "{{Segment}}5", "stop": "{{Segment}}5"}, "database": {"id": 1, "repo-key": 1}, "error": false,
-                          "info": {"size": 31272092}, "label": "x", "lsn": {"start": "0/5000028", "stop": "0/5000100"},
-                          "timestamp": {"start": {{ended - 5}}, "stop": {{ended}} } }{{more}}],
+              "backup": [{{Backup(ended)}}{{more}}],
               "db": [{"id": 1, "repo-key": 1, "system-id": 7}], "repo": [{"key": 1, "status": {"code": 0, "message": "ok"} }] }]
             """
         );
