@@ -681,16 +681,19 @@ public sealed class PatroniGroup(ConsensusStores stores) : IGroupPolicy
         };
 
     /// <inheritdoc />
-    public async Task WithdrawAsync(GroupPolicy policy, IGroupAccess access)
+    public async Task<string?> WithdrawAsync(GroupPolicy policy, IGroupAccess access)
     {
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentNullException.ThrowIfNull(access);
         var connection = ClusterConnection.Of(policy);
         var snapshots = await ReadAllAsync(access, PatroniHealth.Reads(connection.RestPort), CancellationToken.None).ConfigureAwait(false);
+        string? left = null;
         foreach (var primary in Judge(policy, snapshots, snapshots.Keys).Leaders)
         {
-            await CommitFence.LowerAsync(connection, primary, access).ConfigureAwait(false);
+            left = await CommitFence.LowerAsync(connection, primary, access).ConfigureAwait(false) ?? left;
         }
+
+        return left;
     }
 
     /// <inheritdoc />

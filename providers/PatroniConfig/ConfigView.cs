@@ -48,8 +48,8 @@ internal sealed record ConfigView(
     private const string BySystem = " (ALTER SYSTEM)";
     private const string PendingOn = "restart pending on ";
 
-    /// <summary>The parameter that Patroni derives from its synchronous mode. An ALTER SYSTEM, as left by an apply that was killed while
-    /// changing the store's password, overrides it: commits wait for the standbys that it names.</summary>
+    /// <summary>The parameter that Patroni derives from its synchronous mode. An ALTER SYSTEM, as left by an apply that was killed before a
+    /// stop of all members, overrides it: commits wait for the standbys that it names, also where only the running server has it.</summary>
     private const string SynchronousStandbys = "synchronous_standby_names";
 
     /// <summary>The reads of each member.</summary>
@@ -184,7 +184,10 @@ internal sealed record ConfigView(
             ?
             [
                 .. Members
-                    .Where(member => member.Altered.ContainsKey(SynchronousStandbys))
+                    .Where(member =>
+                        member.Altered.ContainsKey(SynchronousStandbys)
+                        || member.Parameters.GetValueOrDefault(SynchronousStandbys) is { IsFromAlterSystem: true }
+                    )
                     .Select(member => (member.Name, SynchronousStandbys)),
             ]
         : DynamicSettings.ParameterOf(key) is not { } name ? []
@@ -320,7 +323,7 @@ internal sealed record ConfigView(
 
     private static SqlRead Query(ClusterConnection connection, IEnumerable<string> keys)
     {
-        var names = keys.Select(DynamicSettings.ParameterOf)
+        var names = keys.Select(key => key == PatroniHealth.SynchronousKey ? SynchronousStandbys : DynamicSettings.ParameterOf(key))
             .OfType<string>()
             .Distinct()
             .Order(StringComparer.Ordinal)

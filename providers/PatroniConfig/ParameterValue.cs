@@ -33,6 +33,9 @@ internal sealed record Parameter(string Name, string Setting, string? Unit, stri
     public bool IsInPatronisFile =>
         Source == "configuration file" && (SourceFile is null || SourceFile.EndsWith("/postgresql.conf", StringComparison.Ordinal));
 
+    /// <summary>Whether the running server has it from an ALTER SYSTEM, which may have been reset in the file since.</summary>
+    public bool IsFromAlterSystem => SourceFile?.EndsWith("/postgresql.auto.conf", StringComparison.Ordinal) == true;
+
     /// <summary>The value that holds for the server: where the session has one for itself, the one in the files.</summary>
     public string? Effective => IsOfSession ? InFile : Loaded ?? Setting;
 

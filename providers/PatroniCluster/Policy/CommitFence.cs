@@ -9,7 +9,7 @@ namespace KeyBuzz.Reconciler.Providers.PatroniCluster.Policy;
 /// <summary>Makes the primary acknowledge a commit only when all replicas have it, before all members are stopped together: whichever leads
 /// afterwards has every acknowledged row. Nothing of it stays: the setting is taken out of the file as soon as the running server has it,
 /// and that server is about to be stopped. Where it is not stopped after all, <see cref="LowerAsync"/> lowers the fence. A run that is
-/// killed in between leaves it, and patroni_config finds it.</summary>
+/// killed in between leaves it, and patroni_config finds it in the file or in the server.</summary>
 internal static class CommitFence
 {
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(500);
@@ -32,8 +32,9 @@ internal static class CommitFence
         }
         catch (Exception exception) when (exception is TransientFailureException or HostException or ChangeFailedException)
         {
-            // A start forgets the fence, so it is only left in a server that runs on without an answer.
-            return $"commits on {leader} may wait for every replica, until SELECT pg_reload_conf() is run there: {exception.Message}";
+            // A start forgets a fence that the file has no more, and an apply finds any.
+            return $"commits on {leader} may wait for every replica, until the next kbr apply, or ALTER SYSTEM RESET "
+                + $"synchronous_standby_names and SELECT pg_reload_conf() there: {exception.Message}";
         }
     }
 
@@ -86,12 +87,18 @@ internal static class CommitFence
         {
             // Where the same is in the way, this is tried again from the beginning.
             var left = await LowerAsync(connection, leader, access).ConfigureAwait(false);
-            if (exception is not TransientFailureException)
+            var reason = left is null ? exception.Message : $"{exception.Message}; {left}";
+            if (exception is TransientFailureException)
+            {
+                return new RolloutTurn.Wait(reason);
+            }
+
+            if (left is null || exception is OperationCanceledException)
             {
                 throw;
             }
 
-            return new RolloutTurn.Wait(left is null ? exception.Message : $"{exception.Message}; {left}");
+            throw new ChangeFailedException(reason, exception);
         }
 
         // Waits until all replicas are waited for and have flushed that much; answers what the primary has by then, or null.

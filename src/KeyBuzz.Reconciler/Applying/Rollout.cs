@@ -231,7 +231,7 @@ public sealed class Rollout
             if (trouble is not null && go.Kind == RolloutStepKind.RestartTogether)
             {
                 // Some of them may run as before.
-                await _rules.WithdrawAsync(_group, _access).ConfigureAwait(false);
+                trouble = await WithdrawAsync(trouble).ConfigureAwait(false);
             }
 
             toCome = toCome.Except(go.Hosts);
@@ -331,8 +331,10 @@ public sealed class Rollout
             return last.Turn switch
             {
                 // A turn that has begun goes on, also when the run was to stop meanwhile.
-                RolloutTurn.Go { Continues: false, Hosts.IsEmpty: false } go when halt.IsCancellationRequested => await WithdrawAsync(go)
-                    .ConfigureAwait(false),
+                RolloutTurn.Go { Continues: false, Hosts.IsEmpty: false } go when halt.IsCancellationRequested => (
+                    null,
+                    go.Kind == RolloutStepKind.RestartTogether ? await WithdrawAsync("interrupted").ConfigureAwait(false) : "interrupted"
+                ),
                 RolloutTurn.Go go => (go, null),
                 RolloutTurn.Stop refused => (null, refused.Reason),
                 RolloutTurn.Wait wait => (null, $"waited {pace.Deadline.TotalSeconds:0} s for: {wait.Reason}"),
@@ -375,15 +377,9 @@ public sealed class Rollout
         }
     }
 
-    private async Task<(RolloutTurn.Go? Go, string? Reason)> WithdrawAsync(RolloutTurn.Go go)
-    {
-        if (go.Kind == RolloutStepKind.RestartTogether)
-        {
-            await _rules.WithdrawAsync(_group, _access).ConfigureAwait(false);
-        }
-
-        return (null, "interrupted");
-    }
+    // What may remain is said behind the reason.
+    private async Task<string> WithdrawAsync(string reason) =>
+        await _rules.WithdrawAsync(_group, _access).ConfigureAwait(false) is { } left ? $"{reason}; {left}" : reason;
 
     private async Task<string?> ReleaseAsync(ImmutableArray<string> hosts, Func<string, Task<string?>> ended)
     {

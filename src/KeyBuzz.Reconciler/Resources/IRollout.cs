@@ -22,10 +22,10 @@ public interface IRollout
     Task LeftAsync(GroupPolicy policy, string host, IGroupAccess access, CancellationToken cancellationToken) => Task.CompletedTask;
 
     /// <summary>Undoes what prepared a restart of members together (<see cref="RolloutStepKind.RestartTogether"/>) that was not made, or
-    /// failed on a member: one that runs on must not keep it. Best effort: does not throw.</summary>
+    /// failed on a member: one that runs on must not keep it. Does not throw; answers null, or what may remain.</summary>
     /// <param name="policy">The group's policy.</param>
     /// <param name="access">The members.</param>
-    Task WithdrawAsync(GroupPolicy policy, IGroupAccess access) => Task.CompletedTask;
+    Task<string?> WithdrawAsync(GroupPolicy policy, IGroupAccess access) => Task.FromResult<string?>(null);
 
     /// <summary>How long a gate may stay shut before the roll-out stops.</summary>
     TimeSpan GateTimeout(GroupPolicy policy);

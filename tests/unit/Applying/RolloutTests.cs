@@ -315,6 +315,23 @@ internal sealed class RolloutTests
         _outcomes["b"] = "its image is not there";
         Assert.That(await RunAsync(policy, "a", "b"), Is.EqualTo("b: its image is not there"));
         Assert.That(policy.Withdrawn, Is.EqualTo(1));
+
+        policy = new Policy(All) { Remains = "a may keep it" };
+        Assert.That(await RunAsync(policy, "a", "b"), Is.EqualTo("b: its image is not there; a may keep it"));
+
+        using var again = new CancellationTokenSource();
+        policy = new Policy(state =>
+        {
+            again.Cancel();
+            return All(state);
+        })
+        {
+            Remains = "a may keep it",
+        };
+        Assert.That(
+            await RunAsync(Make(policy, ResourceAction.Replace, "a", "b"), again.Token, "a", "b"),
+            Is.EqualTo("interrupted; a may keep it")
+        );
     }
 
     [Test]
@@ -554,10 +571,12 @@ internal sealed class RolloutTests
 
         public int Withdrawn { get; private set; }
 
-        public override Task WithdrawAsync(GroupPolicy group, IGroupAccess access)
+        public string? Remains { get; init; }
+
+        public override Task<string?> WithdrawAsync(GroupPolicy group, IGroupAccess access)
         {
             Withdrawn++;
-            return Task.CompletedTask;
+            return Task.FromResult(Remains);
         }
 
         public override Task LeftAsync(GroupPolicy group, string host, IGroupAccess access, CancellationToken cancellationToken)

@@ -60,7 +60,7 @@ internal class FakePolicy : IGroupPolicy
     public virtual Task LeftAsync(GroupPolicy policy, string host, IGroupAccess access, CancellationToken cancellationToken) =>
         Task.CompletedTask;
 
-    public virtual Task WithdrawAsync(GroupPolicy policy, IGroupAccess access) => Task.CompletedTask;
+    public virtual Task<string?> WithdrawAsync(GroupPolicy policy, IGroupAccess access) => Task.FromResult<string?>(null);
 
     public virtual TimeSpan GateTimeout(GroupPolicy policy) => TimeSpan.FromSeconds(5);
 }

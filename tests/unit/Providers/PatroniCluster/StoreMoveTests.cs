@@ -96,8 +96,22 @@ internal sealed class StoreMoveTests
         Assert.That(
             await NextAsync(access),
             Does.StartWith("stop db-2: it is broken")
-                .And.Contain("; commits on db-1 may wait for every replica, until SELECT pg_reload_conf()")
+                .And.Contain("; commits on db-1 may wait for every replica, until the next kbr apply, or ALTER SYSTEM RESET")
         );
+        Assert.That(
+            await Policy().Rules.WithdrawAsync(Policy(), access),
+            Does.StartWith("commits on db-1 may wait for every replica"),
+            "also where the stop of all was withdrawn"
+        );
+        Assert.That(await Policy().Rules.WithdrawAsync(Policy(), new Access(Answers())), Is.Null);
+    }
+
+    [Test]
+    public async Task A_fence_that_could_be_neither_raised_nor_lowered_is_named()
+    {
+        var access = new Access(Answers()) { Fails = "db-1 sql", ExitCode = 124 };
+        var failure = await Assert.ThrowsAsync<ChangeFailedException>(() => NextAsync(access));
+        Assert.That(failure!.Message, Does.Contain("; commits on db-1 may wait for every replica, until the next kbr apply"));
     }
 
     [Test]
@@ -316,6 +330,8 @@ internal sealed class StoreMoveTests
 
         public string Fails { get; init; } = "";
 
+        public int ExitCode { get; init; } = 1;
+
         public bool KeepsFence { get; init; }
 
         public StepLog Report { get; } = new();
@@ -391,7 +407,9 @@ internal sealed class StoreMoveTests
                 KeepsFence
                 && script.Text.Contains("RESET synchronous_standby_names", StringComparison.Ordinal)
                 && script.Text.Contains("pg_reload_conf", StringComparison.Ordinal);
-            return Task.FromResult(what == Fails || isKept ? new ScriptResult(1, "", "it is broken\n") : new ScriptResult(0, "", ""));
+            return Task.FromResult(
+                what == Fails || isKept ? new ScriptResult(ExitCode, "", "it is broken\n") : new ScriptResult(0, "", "")
+            );
         }
 
         public Task<ITunnel> OpenTunnelAsync(string host, string address, int port, CancellationToken cancellationToken) =>

@@ -237,6 +237,24 @@ internal sealed class PatroniConfigProviderTests
         );
     }
 
+    [TestCase("/data/postgresql.auto.conf", "false, synchronous_standby_names on db-1 (ALTER SYSTEM)")]
+    [TestCase("/data/postgresql.conf", "false", Description = "Patroni's own, which it is about to take back")]
+    public void An_ALTER_SYSTEM_that_only_the_running_server_still_has_is_found_and_reset(string file, string expected)
+    {
+        const string name = "synchronous_standby_names";
+        var config = Config(("synchronous_mode", "false"));
+        var row = Row(name, "ANY 2 (db-2)", null, "string", context: "sighup");
+        row = row.Replace("\"source\":", $"\"sourcefile\": \"{file}\", \"source\":", StringComparison.Ordinal);
+        var found = Observe(config, """{"synchronous_mode": false}""", Member(config, false, [row]), Member(config, true, []));
+
+        Assert.That(Value(found, "synchronous_mode"), Is.EqualTo(expected));
+        Assert.That(
+            _provider.Reads(config).OfType<SqlRead>().Select(read => read.Query),
+            Has.Some.Contains($"lower(s.name) IN ('{name}')"),
+            "it is asked for"
+        );
+    }
+
     [Test]
     public void Members_that_wait_for_a_restart_are_named()
     {
