@@ -147,11 +147,12 @@ internal static class PgBackRestProof
                 second = first + at
                 size = 0
                 for key, (good, archive) in found.items():
-                    base = max((one for one in good if one["timestamp"]["stop"] < second), key=lambda one: one["timestamp"]["stop"], default=None)
+                    in_order = sorted(good, key=lambda one: one["timestamp"]["stop"])
+                    base = next((one for one in reversed(in_order) if one["timestamp"]["stop"] < second), None)
                     if base is None:
                         continue
                     # By then it may have grown to what the next one has.
-                    after = min((one for one in good if one["timestamp"]["stop"] >= second), key=lambda one: one["timestamp"]["stop"], default=base)
+                    after = next((one for one in in_order if one["timestamp"]["stop"] >= second), base)
                     size = max(size, base["info"]["size"], after["info"]["size"])
                     names = run("--repo=" + str(key), "repo-ls", "--recurse", "archive/{{location.Cluster}}/" + archive[0]["id"]).split()
                     there = {name.split("/")[-1][:24] for name in names if name.split("/")[-1][24:25] == "-"}
